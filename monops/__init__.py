@@ -1,0 +1,74 @@
+"""monops: monotone and linear operators, splitting methods, and equilibria with exact derivatives, on PyTorch."""
+
+from monops import errors, functions, linear, monotone, nn, splitting
+from monops.errors import ConvergenceWarning, MonopsError, MonopsWarning
+from monops.functions import (
+    L1,
+    Box,
+    Function,
+    HardTanh,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SoftThreshold,
+    Softplus,
+    SquaredL2,
+    Tanh,
+)
+from monops.implicit import WarmStart, equilibrium
+from monops.linear import Dense, Diagonal, FromCallable, FromScipy, Identity, LinearOperator, Zero
+from monops.monotone import Affine, MonotoneOperator, NormalCone, Subdifferential
+from monops.result import Result, Status, error_bound
+from monops.solver import solve, tune
+from monops.splitting import DouglasRachford, ForwardBackward, PeacemanRachford, SplittingMethod, Step
+from monops.verification import Report, verify
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Affine",
+    "Box",
+    "ConvergenceWarning",
+    "Dense",
+    "Diagonal",
+    "DouglasRachford",
+    "ForwardBackward",
+    "FromCallable",
+    "FromScipy",
+    "Function",
+    "HardTanh",
+    "Identity",
+    "L1",
+    "LeakyReLU",
+    "LinearOperator",
+    "MonopsError",
+    "MonopsWarning",
+    "MonotoneOperator",
+    "NormalCone",
+    "PeacemanRachford",
+    "ReLU",
+    "Report",
+    "Result",
+    "Sigmoid",
+    "SoftThreshold",
+    "Softplus",
+    "SplittingMethod",
+    "SquaredL2",
+    "Status",
+    "Step",
+    "Subdifferential",
+    "Tanh",
+    "WarmStart",
+    "Zero",
+    "equilibrium",
+    "error_bound",
+    "errors",
+    "functions",
+    "linear",
+    "monotone",
+    "nn",
+    "solve",
+    "splitting",
+    "tune",
+    "verify",
+]

@@ -1,0 +1,201 @@
+"""The few things in which torch tensors and NumPy arrays differ; everything else is written once over `namespace(x)`."""
+
+import math
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from scipy import special
+
+from monops.errors import DeviceError, DTypeError, NonFiniteError, ShapeError, SingularError
+
+Array: TypeAlias = Any  # a torch.Tensor or a numpy.ndarray
+DType: TypeAlias = Any  # a torch.dtype or a numpy.dtype
+Shape: TypeAlias = tuple[int, ...]
+
+
+def is_torch(x: object) -> bool:
+    """Whether `x` is a torch tensor or a torch dtype."""
+    return isinstance(x, torch.Tensor | torch.dtype)
+
+
+def namespace(x: Array | DType) -> ModuleType | Any:
+    """The library that `x` (an array or a dtype) belongs to: the module `torch` or `numpy`.
+
+    Raises:
+        DTypeError: `x` is neither.
+    """
+    if is_torch(x):
+        return torch
+    if isinstance(x, np.ndarray | np.generic | np.dtype):
+        return np
+    raise DTypeError(f"expected a torch tensor or a NumPy array, got {type(x).__name__}")
+
+
+def floating(x: Array) -> Array:
+    """`x`, once it is certain that it holds real floating-point numbers of 32 or 64 bits."""
+    xp = namespace(x)
+    if x.dtype not in (xp.float32, xp.float64):
+        raise DTypeError(f"expected float32 or float64 data, got {x.dtype}")
+    return x
+
+
+def device_of(x: Array) -> torch.device:
+    """The device that `x` lives on (the CPU for NumPy arrays)."""
+    return x.device if isinstance(x, torch.Tensor) else torch.device("cpu")
+
+
+def as_dtype(dtype: DType) -> DType:
+    """`dtype` as a torch dtype or a `numpy.dtype` (so `np.float64`, a type, is accepted too)."""
+    return dtype if isinstance(dtype, torch.dtype) else np.dtype(dtype)
+
+
+def full(shape: Shape, value: float, dtype: DType, device: torch.device) -> Array:
+    """An array of `shape` filled with `value`."""
+    if is_torch(dtype):
+        return torch.full(shape, value, dtype=dtype, device=device)
+    return np.full(shape, value, dtype=dtype)
+
+
+def eye(n: int, dtype: DType, device: torch.device) -> Array:
+    """The n × n identity matrix."""
+    return torch.eye(n, dtype=dtype, device=device) if is_torch(dtype) else np.eye(n, dtype=dtype)
+
+
+def to_numpy(x: Array) -> np.ndarray:
+    """`x` as a NumPy array on the host, cut off from any gradient graph."""
+    return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+
+
+def detach(x: Array) -> Array:
+    """`x` without its gradient graph."""
+    return x.detach() if isinstance(x, torch.Tensor) else x
+
+
+def epsilon(dtype: DType) -> float:
+    """The spacing of floating-point numbers at 1."""
+    return float(namespace(dtype).finfo(dtype).eps)
+
+
+def check_array(x: Array, trailing: Shape, dtype: DType, device: torch.device, what: str) -> None:
+    """Raise unless `x` has the trailing axes, dtype and device wanted; `what` names the receiver."""
+    try:
+        if x.dtype == dtype and x.shape[x.ndim - len(trailing) :] == trailing:
+            if isinstance(x, torch.Tensor) and x.device != device:
+                raise DeviceError(f"{what} lives on {device}, got an array on {x.device}")
+            return
+    except AttributeError:
+        raise DTypeError(f"{what} expects {dtype} arrays, got {type(x).__name__}") from None
+    if x.dtype != dtype:
+        raise DTypeError(f"{what} expects {dtype} arrays, got {x.dtype}")
+    raise ShapeError(f"{what} expects shape (*batch, {_axes(trailing)}), got {tuple(x.shape)}")
+
+
+def _axes(shape: Shape) -> str:
+    return ", ".join(map(str, shape)) if shape else "no further axes"
+
+
+def norm(x: Array, axes: int) -> Array:
+    """Euclidean norm over the last `axes` axes: one number a sample."""
+    xp = namespace(x)
+    return xp.linalg.vector_norm(x.reshape(*x.shape[: x.ndim - axes], -1), **{_axis(x): -1})
+
+
+def _axis(x: Array) -> str:
+    return "dim" if is_torch(x) else "axis"
+
+
+def flatten_trailing(x: Array, axes: int) -> Array:
+    """Make one axis of the last `axes` axes (a view where memory allows it)."""
+    return x.reshape(*x.shape[: x.ndim - axes], math.prod(x.shape[x.ndim - axes :]))
+
+
+def known_true(flag: Array) -> bool:
+    """`bool(flag)`, but False where values cannot be read (inside `torch.func.vmap`, say)."""
+    try:
+        return bool(flag)
+    except RuntimeError:
+        return False
+
+
+def inverse(matrix: Array, symmetric: bool, what: str) -> Array:
+    """The inverse of `matrix` (*batch, n, n): by Cholesky where it is symmetric positive definite, else by LU.
+
+    Differentiable for tensors, to any order.
+
+    Raises:
+        SingularError: singular, or so near to it that no digit of the result would be right.
+        NonFiniteError: there is a NaN or an infinity in `matrix`.
+    """
+    try:
+        result = _cholesky_inverse(matrix) if symmetric else _lu_inverse(matrix)
+    except np.linalg.LinAlgError as error:
+        _require_finite(matrix, what)
+        raise SingularError(f"{what} is singular: {error}") from error
+    one, plain = _one_norm(detach(matrix)), _one_norm(detach(result))
+    if known_true(~(one * plain < 1 / epsilon(matrix.dtype)).all()):  # NaN counts as singular
+        _require_finite(matrix, what)
+        raise SingularError(f"{what} is singular: its condition number is {float((one * plain).max()):.1e}")
+    return result
+
+
+def _lu_inverse(matrix: Array) -> Array:
+    # inv_ex leaves the verdict to the caller's one look at the condition number, so a GPU is asked only once.
+    return torch.linalg.inv_ex(matrix).inverse if is_torch(matrix) else np.linalg.inv(matrix)
+
+
+def _cholesky_inverse(matrix: Array) -> Array:
+    if not is_torch(matrix):
+        return np.linalg.inv(matrix)
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    return _lu_inverse(matrix) if known_true((info != 0).any()) else torch.cholesky_inverse(factor)
+
+
+def _one_norm(matrix: Array) -> Array:
+    if 0 in matrix.shape:
+        return matrix.new_zeros(()) if is_torch(matrix) else np.zeros(())
+    columns = abs(matrix).sum(-2)
+    return columns.amax(-1) if is_torch(matrix) else columns.max(-1)
+
+
+def _require_finite(x: Array, what: str) -> None:
+    if not known_true(namespace(x).isfinite(detach(x)).all()):
+        raise NonFiniteError(f"{what} holds a NaN or an infinity")
+
+
+def cast(x: Array, dtype: DType) -> Array:
+    """`x` with its numbers (or truth values) in `dtype`, strides kept."""
+    return x.to(dtype) if isinstance(x, torch.Tensor) else x.astype(dtype)
+
+
+def clip(x: Array, lower: float | Array, upper: float | Array) -> Array:
+    """min(max(x, lower), upper) by one kernel; bounds are numbers or arrays, and NaN stays NaN."""
+    if isinstance(x, torch.Tensor) and is_torch(lower) != is_torch(upper):
+        # torch.clamp takes two numbers or two tensors.
+        lower = lower if is_torch(lower) else torch.full_like(upper, lower)
+        upper = upper if is_torch(upper) else torch.full_like(lower, upper)
+    return namespace(x).clip(x, lower, upper)
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0) by one kernel; its derivative at 0 is 0."""
+    return torch.relu(x) if isinstance(x, torch.Tensor) else np.maximum(x, 0)
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), to full relative accuracy in both tails."""
+    return torch.sigmoid(x) if isinstance(x, torch.Tensor) else special.expit(x)
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)), to full relative accuracy."""
+    if isinstance(x, torch.Tensor):
+        # From its threshold on torch returns x; at the default, 20, that is right to nine digits only.
+        return torch.nn.functional.softplus(x, threshold=40.0)
+    return np.logaddexp(x, 0)
+
+
+def xlogy(x: Array, y: Array) -> Array:
+    """x log(y), and 0 where x = 0."""
+    return torch.xlogy(x, y) if isinstance(x, torch.Tensor) else special.xlogy(x, y)

@@ -1,0 +1,149 @@
+"""Differentiation of whatever is defined by an equation: the only `torch.autograd.Function` of the package.
+
+A `Problem` knows an equation G(x, θ) = 0 for x, how to solve it (by any number of steps, which autograd never sees)
+and how to solve its linearisation, forwards and transposed. By the implicit function theorem
+
+    dx = -(∂G/∂x)⁻¹ (∂G/∂θ) dθ,
+
+so the pull-back of a cotangent g is u = (∂G/∂x)⁻ᴴ g, followed by -(∂G/∂θ)ᴴ u: one vector-Jacobian product of a
+single evaluation of G. The linearised solves are themselves differentiable (they come back here), which gives
+derivatives of every order.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, cast
+
+import torch
+
+from monops import tree
+from monops.arrays import Shape
+
+
+class Problem(ABC):
+    """An equation G(x, θ) = 0 that defines x, where θ are the tensors in this frozen dataclass (see `monops.tree`).
+
+    Shapes: x (*batch, *domain).
+    """
+
+    @property
+    @abstractmethod
+    def domain(self) -> Shape:
+        """Shape of one solution, without batch axes."""
+
+    @property
+    @abstractmethod
+    def batch(self) -> Shape:
+        """Batch axes of the solution."""
+
+    @abstractmethod
+    def solve(self) -> torch.Tensor:
+        """The solution x, by any means; called without gradients, on plain tensors."""
+
+    @abstractmethod
+    def equation(self, x: torch.Tensor) -> torch.Tensor:
+        """G(x, θ), differentiable in θ."""
+
+    @abstractmethod
+    def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+        """v with (∂G/∂x) v = r at the solution x; differentiable."""
+
+    @abstractmethod
+    def cotangent(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        """u with (∂G/∂x)ᴴ u = g at the solution x; differentiable."""
+
+
+def solve_implicitly(problem: Problem) -> torch.Tensor:
+    """The solution of `problem`, differentiable in every tensor of it: reverse and forward, to any order, and by vmap.
+
+    Memory does not depend on how many steps `problem.solve` takes: the solution alone is kept.
+    """
+    flat = tree.flatten(problem)
+    return cast(torch.Tensor, _Implicit.apply(flat, *flat.leaves))
+
+
+class _Implicit(torch.autograd.Function):
+    @staticmethod
+    def forward(flat: tree.Flat, *theta: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return cast(Problem, flat.rebuild(theta)).solve()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        flat, *theta = inputs
+        ctx.rebuild = flat.rebuild
+        ctx.save_for_backward(*theta, output)
+        ctx.save_for_forward(*theta, output)
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        *theta, x = ctx.saved_tensors
+        u = ctx.rebuild(theta).cotangent(x, g)
+        wanted = [i for i, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
+
+        def equation(*chosen: torch.Tensor) -> torch.Tensor:
+            every = list(theta)
+            for i, leaf in zip(wanted, chosen, strict=True):
+                every[i] = leaf
+            return ctx.rebuild(every).equation(x)
+
+        pull = torch.func.vjp(equation, *(theta[i] for i in wanted))[1]
+        grads: list[torch.Tensor | None] = [None] * (len(theta) + 1)
+        for i, grad in zip(wanted, pull(-u), strict=True):
+            grads[i + 1] = grad
+        return tuple(grads)
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *tangents: torch.Tensor | None) -> torch.Tensor:
+        *theta, x = ctx.saved_tensors
+        moving = [i for i, t in enumerate(tangents) if t is not None]
+
+        def equation(*chosen: torch.Tensor) -> torch.Tensor:
+            every = list(theta)
+            for i, leaf in zip(moving, chosen, strict=True):
+                every[i] = leaf
+            return ctx.rebuild(every).equation(x)
+
+        # A push-forward as the pull-back of a pull-back, since forward mode does not nest inside a custom function.
+        primal, pull = torch.func.vjp(equation, *(theta[i] for i in moving))
+        push = torch.func.vjp(pull, torch.zeros_like(primal))[1]
+        (r,) = push(tuple(tangents[i] for i in moving))
+        return cast(torch.Tensor, -ctx.rebuild(theta).tangent(x, r))
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], flat: tree.Flat, *theta: torch.Tensor) -> Any:
+        dims = in_dims[1:]
+        problem = cast(Problem, flat.rebuild(theta))  # for its domain only, so the mapped axes do not matter
+        mapped = [
+            leaf if dim is None else leaf.movedim(dim, 0) for leaf, dim in zip(theta, dims, strict=True)
+        ]
+        unknown = any(d is not None and a is None for d, a in zip(dims, flat.axes, strict=True))
+        if unknown:
+            return _one_by_one(flat, mapped, dims, info.batch_size), 0
+        logical = [
+            leaf if dim is None else leaf[0] for leaf, dim in zip(mapped, dims, strict=True)
+        ]
+        problem = cast(Problem, flat.rebuild(logical))
+        lifted = [
+            leaf if dim is None else _lift(leaf, axes, problem)
+            for leaf, dim, axes in zip(mapped, dims, flat.axes, strict=True)
+        ]
+        out = solve_implicitly(flat.rebuild(lifted))
+        return out.expand(info.batch_size, *problem.batch, *problem.domain), 0
+
+
+def _lift(leaf: torch.Tensor, axes: Any, problem: Problem) -> torch.Tensor:
+    """Put axes of length 1 behind the mapped first axis, so that it stands before all batch axes of the states."""
+    own = len(problem.domain) if axes == "domain" else axes
+    missing = len(problem.batch) + own - (leaf.ndim - 1)
+    return leaf.reshape(leaf.shape[0], *(1,) * missing, *leaf.shape[1:])
+
+
+def _one_by_one(flat: tree.Flat, mapped: list[torch.Tensor], dims: tuple[int | None, ...], size: int) -> torch.Tensor:
+    """The mapped problems in turn, for tensors which do not say how they broadcast."""
+    solutions = []
+    for i in range(size):
+        leaves = [leaf if dim is None else leaf[i] for leaf, dim in zip(mapped, dims, strict=True)]
+        solutions.append(solve_implicitly(flat.rebuild(leaves, fresh=True)))
+    return torch.stack(solutions)

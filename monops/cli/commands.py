@@ -1,0 +1,224 @@
+"""The commands and their options; the work is done in `monops.train` and `monops.verify`."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from monops import data
+from monops.checkpoint import remove_partial, write_atomically
+from monops.cli.display import TrainingProgress, figures_table, warnings_on
+from monops.data import Dataset
+from monops.errors import OptionError
+from monops.models import METHODS
+from monops.train import DEFAULTS, Training, summarise
+
+app = typer.Typer(
+    help="Monotone operators, splitting methods and equilibrium networks.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+train = typer.Typer(help="Train an equilibrium network on images.", no_args_is_help=True)
+app.add_typer(train, name="train")
+
+Method = Annotated[
+    str | None,
+    typer.Option(help=f"Splitting method: {', '.join(METHODS)}.", show_default="peaceman-rachford"),
+]
+StepSize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NUMBER|auto",
+        help="Step size > 0 of the method; auto: tuned as training goes on.",
+        show_default="auto",
+    ),
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(help="Relative residual at which a solve ends.", show_default="0.01"),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(help="Of the initial weights and of the order of the images.", show_default="0"),
+]
+Device = Annotated[
+    str | None, typer.Option(help="Torch device: cpu, cuda, cuda:1, …", show_default="cpu")
+]
+DType = Annotated[
+    str | None, typer.Option("--dtype", help="float32 or float64.", show_default="float32")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="CPU threads; they can change the last bits.", show_default="torch's"),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CHECKPOINT",
+        help="Go on exactly where the run with this checkpoint was, with its options; only "
+        "--epochs, --device, --threads, --out and --json may differ.",
+    ),
+]
+Json = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")
+]
+
+
+def _epochs(model: str) -> Any:
+    default = str(DEFAULTS[model].epochs)
+    return typer.Option(help="How often to go through the training part.", show_default=default)
+
+
+def _out(model: str) -> Any:
+    return typer.Option(
+        help="Folder for checkpoint.pt and report.png; those of an earlier run are replaced.",
+        show_default=f"runs/{model}, or the checkpoint's",
+    )
+
+
+@train.command("digits")
+def train_digits(
+    method: Method = None,
+    step: StepSize = None,
+    tol: Tolerance = None,
+    epochs: Annotated[int | None, _epochs("digits")] = None,
+    seed: Seed = None,
+    device: Device = None,
+    dtype: DType = None,
+    threads: Threads = None,
+    out: Annotated[Path | None, _out("digits")] = None,
+    resume: Resume = None,
+    json_file: Json = None,
+) -> None:
+    """Train on the 8×8 handwritten digits that come with scikit-learn; no download."""
+    options = _options("digits", method, step, tol, epochs, seed, device, dtype)
+    _train(options, data.digits, threads, out, resume, json_file)
+
+
+@train.command("mnist")
+def train_mnist(
+    data_root: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Folder with MNIST's four IDX files, gzipped or not."),
+    ],
+    method: Method = None,
+    step: StepSize = None,
+    tol: Tolerance = None,
+    epochs: Annotated[int | None, _epochs("mnist")] = None,
+    seed: Seed = None,
+    device: Device = None,
+    dtype: DType = None,
+    threads: Threads = None,
+    out: Annotated[Path | None, _out("mnist")] = None,
+    resume: Resume = None,
+    json_file: Json = None,
+) -> None:
+    """Train the fully connected network of Winston and Kolter (2020) on MNIST."""
+    options = _options("mnist", method, step, tol, epochs, seed, device, dtype)
+    _train(options, lambda: data.mnist(data_root), threads, out, resume, json_file)
+
+
+def _options(
+    model: str,
+    method: str | None,
+    step: str | None,
+    tol: float | None,
+    epochs: int | None,
+    seed: int | None,
+    device: str | None,
+    dtype: str | None,
+) -> dict[str, Any]:
+    """The options that were given, by their names in `Options`."""
+    options = {"method": method, "step": _step(step), "tol": tol, "epochs": epochs}
+    options |= {"seed": seed, "device": device, "dtype": dtype}
+    return {"model": model} | {name: v for name, v in options.items() if v is not None}
+
+
+def _step(text: str | None) -> float | str | None:
+    if text is None or text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise OptionError(f'step: got {text!r}, wanted a number > 0 or "auto"') from None
+
+
+def _train(
+    options: dict[str, Any],
+    load: Callable[[], Dataset],
+    threads: int | None,
+    out: Path | None,
+    resume: Path | None,
+    json_file: Path | None,
+) -> None:
+    from monops import plots  # here, as the help should not wait for matplotlib
+
+    model = options["model"]
+    out = out or (resume.parent if resume else Path("runs") / model)
+    _require_writable("--out", out, folder=True)
+    if json_file is not None:
+        _require_writable("--json", json_file, folder=False)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    target = out / "checkpoint.pt"
+    remove_partial(target)
+    with warnings_on(errors):
+        if resume:
+            training = Training.resume(resume, **options)
+        else:
+            training = Training(replace(DEFAULTS[model], **options))
+        dataset = load()
+        with _resumable(errors, model, target), TrainingProgress(console, training) as progress:
+            training.run(dataset, target, on_batch=progress.on_batch, on_epoch=progress.on_epoch)
+        with console.status("comparing with the SciPy reference, drawing"):
+            figures = summarise(training, dataset)
+            training.save(target)  # to a new folder too, where no epoch was left to do
+            plots.save(plots.report(figures), out / "report.png")
+    files = {"checkpoint": target, "picture": out / "report.png"}
+    if json_file is not None:
+        _write_json(json_file, figures)
+        files["figures"] = json_file
+    console.print(figures_table(figures, files))
+
+
+@contextmanager
+def _resumable(errors: Console, model: str, target: Path) -> Iterator[None]:
+    """On Ctrl-C, say how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        how = f"go on with: monops train {model} --resume {target}"
+        errors.print(Text(f"interrupted; {how if target.exists() else 'no epoch is done yet'}"))
+        raise typer.Exit(130) from None
+
+
+def _require_writable(option: str, path: Path, folder: bool) -> None:
+    """Find out before the work whether its fruit can be written."""
+    if path.exists() and path.is_dir() != folder:
+        kind = ("file", "folder") if folder else ("folder", "file")
+        raise OptionError(f"{option}: got the {kind[0]} {path}, wanted a {kind[1]}")
+    parent = path
+    while not parent.exists():
+        parent = parent.absolute().parent
+    if not os.access(parent, os.W_OK) or not (parent.is_dir() or parent == path):
+        raise OptionError(f"{option}: got {path}, but nothing can be written in {parent}")
+
+
+def _write_json(path: Path, figures: dict[str, Any]) -> None:
+    text = json.dumps(figures, indent=2, allow_nan=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise OptionError(f"--json: {path} cannot be written: {error}") from error

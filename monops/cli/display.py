@@ -1,0 +1,122 @@
+"""What the commands show: a progress bar, or one line an epoch; tables; warnings."""
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from monops.train import Training
+
+_MEANS = (
+    "loss {loss:.4f}  accuracy {train_accuracy:.2%}  "
+    "forward {forward_steps:.1f}  backward {backward_steps:.1f} steps"
+)
+
+
+class TrainingProgress:
+    """A bar that moves within each epoch, and a line for each epoch that is done.
+
+    Args:
+        console: where to; one that is no terminal gets the lines alone.
+        training: what is about to run.
+    """
+
+    def __init__(self, console: Console, training: Training) -> None:
+        self.console = console
+        self.epochs = training.options.epochs
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[means]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        done = training.epoch
+        self.task = self.bar.add_task(
+            "", total=self.epochs, completed=done, epoch=min(done + 1, self.epochs), means=""
+        )
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def on_batch(self, means: Mapping[str, Any]) -> None:
+        """Move the bar to where the epoch is."""
+        done = means["epoch"] - 1 + means["progress"]
+        shown = _MEANS.format(**means)
+        self.bar.update(self.task, completed=done, epoch=means["epoch"], means=shown)
+
+    def on_epoch(self, record: Mapping[str, Any]) -> None:
+        """Print the line of an epoch, and move the bar to its end."""
+        line = (
+            f"epoch {record['epoch']:{len(str(self.epochs))}d}/{self.epochs}  "
+            f"{_MEANS.format(**record)}  held out {record['test_accuracy']:.2%}  "
+            f"step {record['step']:.3g}  {record['seconds']:.1f} s"
+        )
+        self.bar.update(self.task, completed=record["epoch"])
+        self.console.print(Text(line), soft_wrap=True)
+
+
+def figures_table(figures: Mapping[str, Any], files: Mapping[str, Path]) -> Table:
+    """What came out of a training, and where it is."""
+    rows = {
+        "held-out accuracy": f"{figures['test_accuracy']:.2%}",
+        "training": f"{figures['epochs']} epochs in {figures['seconds']:.1f} s",
+        "parameters": f"{figures['parameters']:,}",
+        "method": f"{figures['method']}, step {figures['step']:.3g}, tolerance {figures['tol']:g}",
+        "steps per solve": f"{figures['forward_steps']:.1f} forward, "
+        f"{figures['backward_steps']:.1f} backward",
+        "certified error": f"≤ {_number(figures['error_bound'])} (last solve), relative "
+        f"≤ {_number(figures['relative_error_bound'])}",
+        "distance to SciPy's": f"{figures['reference_error']:.2e} relative",
+        **{name: str(path) for name, path in files.items()},
+    }
+    table = Table(show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "∞" if value is None else f"{value:.2e}"
+
+
+@contextmanager
+def warnings_on(console: Console) -> Iterator[None]:
+    """Show the first warning of each kind as a line on `console`, and count the others."""
+    seen: Counter[type[Warning]] = Counter()
+
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        seen[category] += 1
+        if seen[category] == 1:
+            console.print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        try:
+            yield
+        finally:
+            for category, count in seen.items():
+                if count > 1:
+                    more = f"warning: {count - 1} more of the kind {category.__name__}"
+                    console.print(Text(more, style="yellow"))

@@ -1,0 +1,40 @@
+"""The function that the rectified linear unit belongs to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from monops.arrays import Array, cast, relu
+from monops.functions.base import Function, Separable, indicator
+from monops.functions.box import Box
+
+
+@dataclass(frozen=True, eq=False)
+class ReLU(Separable):
+    """f(x) = 0 where x ≥ 0, else ∞; its prox is max(x, 0) at every step.
+
+    Source:
+        Combettes & Pesquet 2020, Deep neural network structures solving variational inequalities.
+
+    Example:
+        >>> import torch
+        >>> ReLU().prox(torch.tensor([-2.0, 3.0]), 0.7)
+        tensor([0., 3.])
+    """
+
+    @property
+    def is_indicator(self) -> bool:
+        return True
+
+    def conjugate(self) -> Function:
+        return Box(-math.inf, 0.0, axes=self.axes)
+
+    def _value(self, x: Array) -> Array:
+        return indicator(x < 0, x)
+
+    def _prox(self, x: Array, step: float) -> Array:
+        return relu(x)
+
+    def _prox_slope(self, x: Array, step: float) -> Array:
+        return cast(x > 0, x.dtype)

@@ -1,0 +1,142 @@
+"""Matrices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from monops.arrays import (
+    Array,
+    DType,
+    Shape,
+    detach,
+    device_of,
+    eye,
+    floating,
+    inverse,
+    is_torch,
+    namespace,
+)
+from monops.errors import ShapeError
+from monops.linear.base import LinearOperator
+from monops.linear.diagonal import Diagonal
+from monops.linear.identity import Identity
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(LinearOperator):
+    """x ↦ matrix · x.
+
+    Shapes: `matrix` (*batch, m, n), the domain is (n,), the codomain (m,).
+
+    Sums, multiples, products, adjoints and resolvents of dense operators, and of dense with diagonal ones, are
+    dense. The resolvent holds the explicit inverse (by Cholesky where `symmetric`, else by LU), since an iteration
+    applies it many times: one matrix product a step.
+
+    Args:
+        matrix: a tensor or NumPy array, float32 or float64. Axes before the last two make a family of operators.
+        symmetric: known to be symmetric. Assumed, not checked: with a false claim the resolvent is wrong.
+            `A.H @ A` is known to be symmetric by construction.
+
+    Raises:
+        ShapeError: `matrix` has fewer than two axes.
+
+    Example:
+        >>> import torch
+        >>> A = Dense(torch.tensor([[2.0, 1.0], [0.0, 1.0]]))
+        >>> (A.H @ A + Identity.like(A)).resolvent(1.0).H(torch.ones(2))
+        tensor([0.0909, 0.2273])
+    """
+
+    matrix: Array = field(metadata={"axes": 2})
+    symmetric: bool = field(default=False, kw_only=True)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if floating(self.matrix).ndim < 2:
+            raise ShapeError(f"Dense wants a matrix (*batch, m, n), got shape {tuple(self.matrix.shape)}")
+        if self.symmetric and self.domain != self.codomain:
+            raise ShapeError(f"a symmetric matrix is square, got shape {tuple(self.matrix.shape)}")
+
+    @property
+    def domain(self) -> Shape:
+        return (self.matrix.shape[-1],)
+
+    @property
+    def codomain(self) -> Shape:
+        return (self.matrix.shape[-2],)
+
+    @property
+    def dtype(self) -> DType:
+        return self.matrix.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return device_of(self.matrix)
+
+    @property
+    def batch(self) -> Shape:
+        return tuple(self.matrix.shape[:-2])
+
+    def apply(self, x: Array) -> Array:
+        matrix = self.matrix
+        if matrix.ndim == 2:
+            return x @ matrix.mT
+        if matrix.shape[-3] == 1 and x.ndim >= 2:  # one matrix for a whole axis of samples: a true matrix product
+            return x @ matrix[..., 0, :, :].mT
+        return (matrix @ x[..., None])[..., 0]
+
+    def _apply_plus(self, x: Array, shift: Array) -> Array:
+        if self.matrix.ndim == 2 and x.ndim == 2 and is_torch(x):
+            return torch.addmm(shift, x, self.matrix.mT)
+        return self.apply(x) + shift
+
+    def adjoint(self) -> Dense:
+        return self if self.symmetric else Dense(self.matrix.mT)
+
+    def resolvent(self, step: float) -> LinearOperator:
+        self._require_step(step)
+        identity = eye(self.domain[0], self.dtype, self.device)
+        what = f"I + {step:g}·op, op = {self.signature},"
+        return Dense(inverse(identity + step * self.matrix, self.symmetric, what), symmetric=self.symmetric)
+
+    def norm(self) -> float:
+        if 0 in self.matrix.shape:
+            return 0.0
+        return float(namespace(self.matrix).linalg.matrix_norm(detach(self.matrix), ord=2).max())
+
+    def monotonicity(self) -> float:
+        self._require_square("monotonicity")
+        if 0 in self.matrix.shape:
+            return 0.0
+        matrix = detach(self.matrix)
+        return float(namespace(matrix).linalg.eigvalsh((matrix + matrix.mT) / 2).min())
+
+    def to_dense(self) -> Array:
+        return self.matrix
+
+    def _plus(self, other: LinearOperator) -> LinearOperator:
+        if isinstance(other, Dense | Diagonal | Identity):
+            return Dense(self.matrix + other.to_dense(), symmetric=self.symmetric and other.symmetric)
+        return NotImplemented
+
+    def _times(self, other: LinearOperator) -> LinearOperator:
+        if isinstance(other, Dense):
+            return Dense(self.matrix @ other.matrix, symmetric=self._is_adjoint_of(other))
+        if isinstance(other, Diagonal) and len(other.domain) == 1:
+            return Dense(self.matrix * other.entries[..., None, :])
+        return NotImplemented
+
+    def _rtimes(self, other: LinearOperator) -> LinearOperator:
+        if isinstance(other, Diagonal) and len(other.domain) == 1:
+            return Dense(other.entries[..., :, None] * self.matrix)
+        return NotImplemented
+
+    def _scaled(self, scalar: float | Array) -> LinearOperator:
+        return Dense(scalar * self.matrix, symmetric=self.symmetric)
+
+    def _take(self, index: Array, batch: Shape) -> LinearOperator:
+        is_per_sample = len(self.batch) == len(batch) and self.batch[0] > 1
+        return Dense(self.matrix[index], symmetric=self.symmetric) if is_per_sample else self
+
+

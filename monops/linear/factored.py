@@ -1,0 +1,95 @@
+"""An operator together with its factorisations, for whoever solves with it and its adjoint several times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from monops.arrays import Array, DType, Shape
+from monops.linear.base import LinearOperator
+
+
+@dataclass(frozen=True, eq=False)
+class Factored(LinearOperator):
+    """`op`, whose resolvents (one for each step), norm and monotonicity are kept from their first use on.
+
+    They live as long as this object. The adjoint shares them: `Factored(op).H.resolvent(step)` costs nothing once `Factored(op).resolvent(step)` is
+    there. The factors are plain numbers, computed without gradients.
+
+    Example:
+        >>> import torch
+        >>> from monops.linear import Dense
+        >>> M = Factored(Dense(torch.eye(2)))
+        >>> M.resolvent(1.0) is M.H.resolvent(1.0).H
+        True
+    """
+
+    op: LinearOperator
+    is_adjoint: bool = False
+    factors: dict[float, LinearOperator] = field(
+        default_factory=dict, repr=False, metadata={"memo": True}
+    )
+    facts: dict[str, float] = field(default_factory=dict, repr=False, metadata={"memo": True})
+
+    @property
+    def current(self) -> LinearOperator:
+        """`op`, or its adjoint where this is the adjoint of a `Factored`."""
+        return self.op.H if self.is_adjoint else self.op
+
+    @property
+    def domain(self) -> Shape:
+        return self.current.domain
+
+    @property
+    def codomain(self) -> Shape:
+        return self.current.codomain
+
+    @property
+    def dtype(self) -> DType:
+        return self.op.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.op.device
+
+    @property
+    def batch(self) -> Shape:
+        return self.op.batch
+
+    @property
+    def symmetric(self) -> bool:
+        return self.op.symmetric
+
+    def apply(self, x: Array) -> Array:
+        return self.current.apply(x)
+
+    def adjoint(self) -> LinearOperator:
+        return replace(self, is_adjoint=not self.is_adjoint)
+
+    def resolvent(self, step: float) -> LinearOperator:
+        if step not in self.factors:
+            with torch.no_grad():
+                self.factors[step] = self.op.resolvent(step)
+        factor = self.factors[step]
+        return factor.H if self.is_adjoint else factor
+
+    def norm(self) -> float:
+        return self._fact("norm")
+
+    def monotonicity(self) -> float:
+        return self._fact("monotonicity")
+
+    def _fact(self, name: str) -> float:
+        if name not in self.facts:  # the same number for the adjoint
+            self.facts[name] = getattr(self.op, name)()
+        return self.facts[name]
+
+    def to_dense(self) -> Array:
+        return self.current.to_dense()
+
+    def _apply_plus(self, x: Array, shift: Array) -> Array:
+        return self.current._apply_plus(x, shift)
+
+    def _take(self, index: Array, batch: Shape) -> LinearOperator:
+        return Factored(self.op._take(index, batch), self.is_adjoint)

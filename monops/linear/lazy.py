@@ -1,0 +1,141 @@
+"""Sums, products and multiples of operators whose structures do not combine: evaluated term by term."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from monops.arrays import Array, DType, Shape
+from monops.linear.base import LinearOperator
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(LinearOperator):
+    """x ↦ left(x) + right(x). Made by `left + right`."""
+
+    left: LinearOperator
+    right: LinearOperator
+
+    @property
+    def domain(self) -> Shape:
+        return self.left.domain
+
+    @property
+    def codomain(self) -> Shape:
+        return self.left.codomain
+
+    @property
+    def dtype(self) -> DType:
+        return self.left.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.left.device
+
+    @property
+    def batch(self) -> Shape:
+        return torch.broadcast_shapes(self.left.batch, self.right.batch)
+
+    @property
+    def symmetric(self) -> bool:
+        return self.left.symmetric and self.right.symmetric
+
+    def apply(self, x: Array) -> Array:
+        return self.left.apply(x) + self.right.apply(x)
+
+    def adjoint(self) -> LinearOperator:
+        return self.left.H + self.right.H
+
+    def _take(self, index: Array, batch: Shape) -> LinearOperator:
+        return Sum(self.left._take(index, batch), self.right._take(index, batch))
+
+
+@dataclass(frozen=True, eq=False)
+class Composed(LinearOperator):
+    """x ↦ left(right(x)). Made by `left @ right`; `A.H @ A` is known to be symmetric."""
+
+    left: LinearOperator
+    right: LinearOperator
+    symmetric: bool = field(default=False, init=False)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "symmetric", self.left._is_adjoint_of(self.right))
+
+    @property
+    def domain(self) -> Shape:
+        return self.right.domain
+
+    @property
+    def codomain(self) -> Shape:
+        return self.left.codomain
+
+    @property
+    def dtype(self) -> DType:
+        return self.left.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.left.device
+
+    @property
+    def batch(self) -> Shape:
+        return torch.broadcast_shapes(self.left.batch, self.right.batch)
+
+    def apply(self, x: Array) -> Array:
+        return self.left.apply(self.right.apply(x))
+
+    def adjoint(self) -> LinearOperator:
+        return self.right.H @ self.left.H
+
+    def _take(self, index: Array, batch: Shape) -> LinearOperator:
+        taken = Composed(self.left._take(index, batch), self.right._take(index, batch))
+        object.__setattr__(taken, "symmetric", self.symmetric)
+        return taken
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled(LinearOperator):
+    """x ↦ scalar · op(x). Made by `scalar * op`; the scalar is a number or a tensor with no axes."""
+
+    scalar: float | Array = field(metadata={"axes": "domain"})
+    op: LinearOperator
+
+    @property
+    def domain(self) -> Shape:
+        return self.op.domain
+
+    @property
+    def codomain(self) -> Shape:
+        return self.op.codomain
+
+    @property
+    def dtype(self) -> DType:
+        return self.op.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.op.device
+
+    @property
+    def batch(self) -> Shape:
+        return self.op.batch
+
+    @property
+    def symmetric(self) -> bool:
+        return self.op.symmetric
+
+    def apply(self, x: Array) -> Array:
+        return self.scalar * self.op.apply(x)
+
+    def adjoint(self) -> LinearOperator:
+        return self.scalar * self.op.H
+
+    def norm(self) -> float:
+        return abs(float(self.scalar)) * self.op.norm()
+
+    def _scaled(self, scalar: float | Array) -> LinearOperator:
+        return (scalar * self.scalar) * self.op
+
+    def _take(self, index: Array, batch: Shape) -> LinearOperator:
+        return Scaled(self.scalar, self.op._take(index, batch))

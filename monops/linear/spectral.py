@@ -1,0 +1,52 @@
+"""Extreme singular values and eigenvalues of operators without structure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import linalg as sparse_linalg
+
+from monops.arrays import to_numpy
+from monops.errors import ShapeError
+
+if TYPE_CHECKING:
+    from monops.linear.base import LinearOperator
+
+# Up to this many unknowns all eigenvalues of the dense matrix cost less than a Lanczos run.
+DENSE_LIMIT = 512
+
+
+def norm(op: LinearOperator) -> float:
+    """The largest singular value of `op`: dense when small, else by Lanczos on op.H @ op to working precision."""
+    if _is_small(op):
+        return float(np.max(np.linalg.norm(to_numpy(op.to_dense()), 2, axis=(-2, -1)), initial=0))
+    return math.sqrt(max(0.0, _extreme(op.H @ op, "LA")))
+
+
+def monotonicity(op: LinearOperator) -> float:
+    """The smallest eigenvalue of (op + op.H)/2: dense when small, else by Lanczos to working precision."""
+    if _is_small(op):
+        dense = to_numpy(op.to_dense())
+        symmetric = (dense + dense.swapaxes(-1, -2)) / 2
+        return float(np.min(np.linalg.eigvalsh(symmetric), initial=math.inf))
+    return _extreme(0.5 * (op + op.H), "SA")
+
+
+def _is_small(op: LinearOperator) -> bool:
+    return min(math.prod(op.domain), math.prod(op.codomain)) <= DENSE_LIMIT
+
+
+def _extreme(symmetric: LinearOperator, which: str) -> float:
+    """An extreme eigenvalue, moved outwards by the residual of its eigenvector so that it is a bound."""
+    if symmetric.batch:
+        raise ShapeError(
+            f"spectral facts of a family are computed densely, up to {DENSE_LIMIT} unknowns; "
+            f"got {symmetric.signature} for each of {symmetric.batch}"
+        )
+    matrix = symmetric.to_scipy()
+    start = np.random.default_rng(0).standard_normal(matrix.shape[0]).astype(matrix.dtype)
+    values, vectors = sparse_linalg.eigsh(matrix, k=1, which=which, v0=start)
+    residual = np.linalg.norm(matrix.matvec(vectors[:, 0]) - values[0] * vectors[:, 0])
+    return float(values[0] + residual if which == "LA" else values[0] - residual)

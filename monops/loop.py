@@ -1,0 +1,159 @@
+"""The loop: per-sample convergence, finished samples leaving the batch, one wait for the device a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+
+from monops.arrays import Array, Shape, detach, is_torch, namespace, to_numpy
+from monops.monotone import MonotoneOperator
+from monops.result import History, Result, Status, relative
+from monops.splitting import SplittingMethod, Step
+
+# Finished samples are taken out of the batch once they are this share of what is left of it.
+COMPACT_SHARE = 0.25
+
+
+class Progress(NamedTuple):
+    """What a callback sees at each convergence check: steps done, residual of each sample left, state, point."""
+
+    step: int
+    residual: np.ndarray
+    state: Array
+    point: Array
+
+
+Callback: TypeAlias = Callable[[Progress], None]
+
+
+class Loop:
+    """One solve in progress: the rows of the batch still iterated, and the samples set aside since they are done."""
+
+    def __init__(
+        self, method: SplittingMethod, A: MonotoneOperator, B: MonotoneOperator, z0: Array, tol: float, atol: float
+    ) -> None:
+        self.method, self.A, self.B, self.tol = method, A, B, tol
+        self.rank = rank_of(A, B, z0)
+        self.is_single = z0.ndim == self.rank
+        self.z0 = z0[None] if self.is_single else z0
+        batch: Shape = tuple(self.z0.shape[: self.z0.ndim - self.rank])
+        self.plan = method.prepare(A, B)
+        self.scale = detach(A.scale(z0))
+        self.floor = max(atol / tol, float(namespace(z0).finfo(z0.dtype).tiny))
+        self.rows = np.arange(batch[0])
+        self.residual = np.full(batch, np.inf)
+        self.sample_steps = np.zeros(batch, dtype=int)
+        self.done = np.zeros(batch, dtype=bool)
+        self.is_aside = np.zeros(batch, dtype=bool)
+        self.aside: tuple[Array, Array] | None = None  # points and states, for the whole batch
+
+    def run(self, max_steps: int, check_every: int, callback: Callback | None, compact: bool) -> Result:
+        checks: list[int] = []
+        history: list[np.ndarray] = []
+        method, plan = self.method, self.plan
+        state, point, steps = method.start(self.z0), self.z0, 0
+        while steps < max_steps and not self.done.all():
+            for _ in range(min(check_every, max_steps - steps)):
+                step = method.advance(plan, state)
+                state = step.state
+                steps += 1
+            point = step.point
+            self._look(step, steps)
+            checks.append(steps)
+            history.append(self.residual.copy())
+            if callback is not None:
+                callback(Progress(steps, self.residual[self.rows], state, point))
+            if compact and not self.done.all():
+                self._set_aside(self.done[self.rows], point, state)
+                plan, state = self._compact(plan, state)
+        if self.aside is not None:
+            self._set_aside(np.ones_like(self.done[self.rows]), point, state)
+            point, state = self.aside
+        return self._result(point, state, steps, checks, history)
+
+    def _look(self, step: Step, steps: int) -> None:
+        """Update the residuals of the samples not done yet: the only wait for the device."""
+        residual = to_numpy(relative(step.gap(), step.point, self.scale, self.floor, self.rank))
+        going = ~self.done[self.rows]
+        self.residual[self.rows] = np.where(going, residual, self.residual[self.rows])
+        self.sample_steps[self.rows] = np.where(going, steps, self.sample_steps[self.rows])
+        self.done = (self.residual <= self.tol) | ~np.isfinite(self.residual)
+        self.done &= self.sample_steps > 0
+
+    def _set_aside(self, mask: np.ndarray, point: Array, state: Array) -> None:
+        """Keep what `mask` selects of the present rows, unless it is kept already."""
+        newly = mask & ~self.is_aside[self.rows]
+        if not newly.any():
+            return
+        if self.aside is None:
+            self.aside = _copy(point), _copy(state)
+        first, *others = newly.nonzero()
+        source = tuple(rows_of(i, point) for i in (first, *others))
+        target = (rows_of(self.rows[first], point), *source[1:])
+        for kept, current in zip(self.aside, (point, state), strict=True):
+            kept[target] = current[source]
+        self.is_aside[(self.rows[first], *others)] = True
+
+    def _compact(self, plan: Any, state: Array) -> tuple[Any, Array]:
+        """Take the rows that are done out of the batch, once they are worth the copies."""
+        done = self.done[self.rows].reshape(len(self.rows), -1).all(1)
+        if done.mean() < COMPACT_SHARE:
+            return plan, state
+        index, batch = rows_of((~done).nonzero()[0], state), (len(self.rows), *self.done.shape[1:])
+        try:
+            plan = _take(plan, index, batch)
+        except NotImplementedError:
+            return plan, state
+        if getattr(self.scale, "ndim", 0) == len(batch) and self.scale.shape[0] > 1:
+            self.scale = self.scale[index]
+        self.rows = self.rows[~done]
+        return plan, state[index]
+
+    def _result(self, point: Array, state: Array, steps: int, checks: list[int], history: list[np.ndarray]) -> Result:
+        if not np.isfinite(self.residual[self.sample_steps > 0]).all():
+            status = Status.NON_FINITE
+        else:
+            status = Status.CONVERGED if self.done.all() else Status.MAX_STEPS
+        record = np.array(history).reshape(len(history), *self.done.shape)
+        if self.is_single:
+            point, state, record = point[0], state[0], record[:, 0]
+        pick = 0 if self.is_single else ...
+        return Result(
+            point=point,
+            state=state,
+            status=status,
+            steps=steps,
+            sample_steps=self.sample_steps[pick],
+            residual=self.residual[pick],
+            converged=(self.residual <= self.tol)[pick],
+            history=History(checks, record),
+            method=self.method,
+            problem=(self.A, self.B),
+        )
+
+
+def rank_of(A: MonotoneOperator, B: MonotoneOperator, z0: Array) -> int:
+    domain = A.domain if A.domain is not None else B.domain
+    return 1 if domain is None else len(domain)
+
+
+def _take(plan: Any, index: Array, batch: Shape) -> Any:
+    if isinstance(plan, tuple):
+        taken = [_take(member, index, batch) for member in plan]
+        return type(plan)(*taken) if hasattr(plan, "_fields") else tuple(taken)
+    if isinstance(plan, float | int):
+        return plan
+    if not hasattr(plan, "take"):
+        raise NotImplementedError
+    return plan.take(index, batch)
+
+
+def rows_of(rows: np.ndarray, like: Array) -> Array:
+    return torch.as_tensor(rows, device=like.device) if is_torch(like) else rows
+
+
+def _copy(x: Array) -> Array:
+    return x.clone() if is_torch(x) else x.copy()

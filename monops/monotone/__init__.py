@@ -1,0 +1,21 @@
+"""Monotone operators, their resolvents and their algebra."""
+
+from monops.monotone.affine import Affine, FromResolvent
+from monops.monotone.algebra import Inverse, MonotoneSum, Multiple, Perturbed, Precomposed, Translated
+from monops.monotone.base import MonotoneOperator, Resolvent
+from monops.monotone.subdifferential import NormalCone, Subdifferential
+
+__all__ = [
+    "Affine",
+    "FromResolvent",
+    "Inverse",
+    "MonotoneOperator",
+    "MonotoneSum",
+    "Multiple",
+    "NormalCone",
+    "Perturbed",
+    "Precomposed",
+    "Resolvent",
+    "Subdifferential",
+    "Translated",
+]

@@ -1,0 +1,182 @@
+"""z ↦ M z - b, and linear relations given by their resolvent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+
+from monops.arrays import Array, Shape, check_array, full, norm
+from monops.errors import OptionError
+from monops.linear import Factored, LinearOperator
+from monops.monotone.base import MonotoneOperator, Resolvent, require_step
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(MonotoneOperator):
+    """z ↦ M z - b for a linear M with monotone part, ⟨M z, z⟩ ≥ m‖z‖². The paper's F, with M = I - W.
+
+    Shapes: `b` (*batch, *domain).
+
+    Args:
+        linear: M, with domain = codomain.
+        b: the right-hand side; zero unless given.
+        claim: a known m ≥ 0 for `strong_monotonicity`, which saves computing it from M's spectrum. Assumed: with too
+            large a claim, error bounds and step bounds are wrong.
+
+    Raises:
+        ShapeError, DTypeError, DeviceError: b does not fit M.
+        OptionError: a negative claim.
+
+    Source: Winston & Kolter 2020, section 3 (F(z) = (I - W) z - (U x + b)).
+
+    Example:
+        >>> import torch
+        >>> from monops.linear import Dense
+        >>> A = Affine(Dense(torch.tensor([[2.0, -1.0], [1.0, 2.0]])), torch.ones(2))
+        >>> A(torch.ones(2)), A.strong_monotonicity
+        (tensor([0., 2.]), 2.0)
+    """
+
+    linear: LinearOperator
+    b: Array = field(default=None, metadata={"axes": "domain"})
+    claim: float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        M = self.linear
+        M._require_square("Affine")
+        if self.b is None:
+            object.__setattr__(self, "b", full(M.domain, 0.0, M.dtype, M.device))
+        check_array(self.b, M.domain, M.dtype, M.device, "Affine(M, b)")
+        if self.claim is not None and not self.claim >= 0:
+            raise OptionError(f"claim wants m ≥ 0, got {self.claim}")
+
+    @property
+    def domain(self) -> Shape:
+        return self.linear.domain
+
+    @property
+    def batch(self) -> Shape:
+        """Batch axes of b."""
+        return tuple(self.b.shape[: self.b.ndim - len(self.domain)])
+
+    @cached_property
+    def strong_monotonicity(self) -> float:  # type: ignore[override]
+        if self.claim is not None:
+            return self.claim
+        return max(0.0, self.linear.monotonicity())
+
+    @cached_property
+    def lipschitz(self) -> float:  # type: ignore[override]
+        return self.linear.norm()
+
+    @property
+    def cocoercivity(self) -> float:
+        L = self.lipschitz
+        if self.linear.symmetric and L > 0:  # the gradient of a convex quadratic (Baillon & Haddad 1977)
+            return 1 / L
+        return super().cocoercivity
+
+    def apply(self, x: Array) -> Array:
+        return self.linear.apply(x) - self.b
+
+    def derivative(self, x: Array) -> LinearOperator:
+        return self.linear
+
+    def resolvent(self, step: float) -> AffineResolvent:
+        J = self.linear.resolvent(require_step(step, "Affine.resolvent"))
+        return AffineResolvent(J, J.apply(step * self.b))
+
+    def scale(self, x: Array) -> Array:
+        return norm(self.b, len(self.domain))
+
+    def zero(self) -> Array:
+        M = self.linear
+        batch = torch.broadcast_shapes(self.batch, M.batch)
+        return full((*batch, *M.domain), 0.0, M.dtype, M.device)
+
+    def factored(self) -> Affine:
+        return Affine(Factored(self.linear), self.b, claim=self.claim)
+
+    def take(self, index: Array, batch: Shape) -> Affine:
+        return Affine(self.linear._take(index, batch), take(self.b, index, batch, self.domain), claim=self.claim)
+
+    def _plus(self, other: object) -> MonotoneOperator:
+        if isinstance(other, LinearOperator):
+            return Affine(self.linear + other, self.b)
+        if isinstance(other, Affine):
+            return Affine(self.linear + other.linear, self.b + other.b)
+        return super()._plus(other) if isinstance(other, MonotoneOperator) else Affine(self.linear, self.b - other)
+
+
+@dataclass(frozen=True, eq=False)
+class AffineResolvent(Resolvent):
+    """x ↦ R x + shift: the resolvent of an affine operator, R = (I + step·M)⁻¹ and shift = step·R b."""
+
+    linear: LinearOperator
+    shift: Array | None = field(default=None, metadata={"axes": "domain"})
+
+    def __post_init__(self) -> None:
+        R = self.linear
+        object.__setattr__(self, "_wanted", (R.domain, R.dtype, R.device, "the resolvent"))
+
+    def __call__(self, x: Array) -> Array:
+        R = self.linear
+        check_array(x, *self._wanted)  # type: ignore[attr-defined]
+        return R.apply(x) if self.shift is None else R._apply_plus(x, self.shift)
+
+    def derivative(self, x: Array) -> LinearOperator:
+        return self.linear
+
+    def take(self, index: Array, batch: Shape) -> AffineResolvent:
+        R = self.linear
+        return AffineResolvent(R._take(index, batch), take(self.shift, index, batch, R.domain))
+
+
+@dataclass(frozen=True, eq=False)
+class FromResolvent(MonotoneOperator):
+    """The linear relation B with (I + at·B)⁻¹ = D, for a symmetric D with 0 ⪯ D ⪯ I.
+
+    B = (D⁻¹ - I)/at is set-valued where D is singular (there it is the normal cone of the range), so it is never
+    formed: at another step β its resolvent is (at/β) D (I + (at/β - 1) D)⁻¹, which is finite for every D. With the
+    derivative of a prox as D, this is the linearised activation of the adjoint problem.
+
+    Args:
+        D: the resolvent, a linear operator.
+        at: the step at which D is the resolvent, in (0, ∞).
+
+    Source: Winston & Kolter 2020, theorem 3, whose D⁻¹ is infinite where the derivative is 0.
+
+    Example:
+        >>> import torch
+        >>> from monops.linear import Diagonal
+        >>> B = FromResolvent(Diagonal(torch.tensor([0.0, 0.5, 1.0])), at=1.0)
+        >>> B.resolvent(3.0)(torch.ones(3))
+        tensor([0.0000, 0.2500, 1.0000])
+    """
+
+    D: LinearOperator
+    at: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_step(self.at, "FromResolvent")
+
+    @property
+    def domain(self) -> Shape:
+        return self.D.domain
+
+    def resolvent(self, step: float) -> AffineResolvent:
+        ratio = self.at / require_step(step, "FromResolvent.resolvent")
+        if ratio == 1:
+            return AffineResolvent(self.D)
+        return AffineResolvent(ratio * (self.D @ self.D.resolvent(ratio - 1)))
+
+    def take(self, index: Array, batch: Shape) -> FromResolvent:
+        return FromResolvent(self.D._take(index, batch), self.at)
+
+
+def take(x: Array | None, index: Array, batch: Shape, domain: Shape) -> Array | None:
+    """The samples `index` of `x`, if it has data of single samples: as many axes as the states, not broadcast."""
+    is_per_sample = x is not None and x.ndim == len(batch) + len(domain) and x.shape[0] > 1
+    return x[index] if is_per_sample else x  # type: ignore[index]

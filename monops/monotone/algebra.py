@@ -1,0 +1,317 @@
+"""Sums, multiples, translations, inverses and compositions of monotone operators."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from monops.arrays import Array, Shape, detach, norm
+from monops.errors import NoResolventError, OptionError
+from monops.linear import Identity, LinearOperator
+from monops.monotone.affine import take
+from monops.monotone.base import MonotoneOperator, Resolvent, require_step
+
+
+@dataclass(frozen=True, eq=False)
+class Transformed(Resolvent):
+    """x ↦ keep·x + weight·J(inner·x + shift) + offset."""
+
+    J: Resolvent
+    keep: float = 0.0
+    weight: float = 1.0
+    inner: float = 1.0
+    shift: Array | float = field(default=0.0, metadata={"axes": "domain"})
+    offset: Array | float = field(default=0.0, metadata={"axes": "domain"})
+
+    def __call__(self, x: Array) -> Array:
+        return self.keep * x + self.weight * self.J(self.inner * x + self.shift) + self.offset
+
+    def derivative(self, x: Array) -> LinearOperator:
+        D = self.J.derivative(self.inner * x + self.shift)
+        return self.keep * Identity.like(D) + (self.weight * self.inner) * D
+
+    def take(self, index: Array, batch: Shape) -> Transformed:
+        shift, offset = (_take_shift(v, index, batch) for v in (self.shift, self.offset))
+        return Transformed(self.J.take(index, batch), self.keep, self.weight, self.inner, shift, offset)
+
+
+@dataclass(frozen=True, eq=False)
+class Multiple(MonotoneOperator):
+    """z ↦ factor · A(z), factor > 0. Made by `factor * A`."""
+
+    factor: float
+    A: MonotoneOperator
+
+    @property
+    def domain(self) -> Shape | None:
+        return self.A.domain
+
+    def zero(self) -> Array | None:
+        return self.A.zero()
+
+    @property
+    def strong_monotonicity(self) -> float:
+        return self.factor * self.A.strong_monotonicity
+
+    @property
+    def lipschitz(self) -> float:
+        return self.factor * self.A.lipschitz
+
+    def apply(self, x: Array) -> Array:
+        return self.factor * self.A.apply(x)
+
+    def derivative(self, x: Array) -> LinearOperator:
+        return self.factor * self.A.derivative(x)
+
+    def resolvent(self, step: float) -> Resolvent:
+        return self.A.resolvent(require_step(step, "Multiple.resolvent") * self.factor)
+
+    def scale(self, x: Array) -> Array | float:
+        return self.factor * self.A.scale(x)
+
+    def take(self, index: Array, batch: Shape) -> Multiple:
+        return Multiple(self.factor, self.A.take(index, batch))
+
+
+@dataclass(frozen=True, eq=False)
+class Translated(MonotoneOperator):
+    """z ↦ A(z - center). Made by `A.translate(center)`."""
+
+    A: MonotoneOperator
+    center: Array = field(metadata={"axes": "domain"})
+
+    @property
+    def domain(self) -> Shape | None:
+        return self.A.domain
+
+    def zero(self) -> Array | None:
+        return self.A.zero()
+
+    @property
+    def strong_monotonicity(self) -> float:
+        return self.A.strong_monotonicity
+
+    @property
+    def lipschitz(self) -> float:
+        return self.A.lipschitz
+
+    def apply(self, x: Array) -> Array:
+        return self.A.apply(x - self.center)
+
+    def derivative(self, x: Array) -> LinearOperator:
+        return self.A.derivative(x - self.center)
+
+    def resolvent(self, step: float) -> Resolvent:
+        return Transformed(self.A.resolvent(step), shift=-self.center, offset=self.center)
+
+    def scale(self, x: Array) -> Array | float:
+        return self.A.scale(x) + norm(self.center, len(self.domain) if self.domain else 1)
+
+    def take(self, index: Array, batch: Shape) -> Translated:
+        return Translated(self.A.take(index, batch), _take_shift(self.center, index, batch))
+
+
+@dataclass(frozen=True, eq=False)
+class Perturbed(MonotoneOperator):
+    """z ↦ A(z) + curvature·z + shift, curvature ≥ 0. Made by `A + c * Identity(...)` and `A + v`.
+
+    Its resolvent is that of A at step/(1 + step·curvature), of (x - step·shift)/(1 + step·curvature).
+    """
+
+    A: MonotoneOperator
+    curvature: float = 0.0
+    shift: Array | float = field(default=0.0, metadata={"axes": "domain"})
+
+    @property
+    def domain(self) -> Shape | None:
+        return self.A.domain
+
+    def zero(self) -> Array | None:
+        return self.A.zero()
+
+    @property
+    def strong_monotonicity(self) -> float:
+        return self.A.strong_monotonicity + self.curvature
+
+    @property
+    def lipschitz(self) -> float:
+        return self.A.lipschitz + self.curvature
+
+    def apply(self, x: Array) -> Array:
+        return self.A.apply(x) + self.curvature * x + self.shift
+
+    def derivative(self, x: Array) -> LinearOperator:
+        D = self.A.derivative(x)
+        return D + self.curvature * Identity.like(D)
+
+    def resolvent(self, step: float) -> Resolvent:
+        shrink = 1 / (1 + require_step(step, "Perturbed.resolvent") * self.curvature)
+        return Transformed(self.A.resolvent(step * shrink), inner=shrink, shift=-step * shrink * self.shift)
+
+    def scale(self, x: Array) -> Array | float:
+        size = norm(self.shift, len(self.domain) if self.domain else 1) if hasattr(self.shift, "ndim") else 0.0
+        return self.A.scale(x) + size
+
+    def take(self, index: Array, batch: Shape) -> Perturbed:
+        return Perturbed(self.A.take(index, batch), self.curvature, _take_shift(self.shift, index, batch))
+
+
+@dataclass(frozen=True, eq=False)
+class MonotoneSum(MonotoneOperator):
+    """z ↦ A(z) + B(z). Made by `A + B`. No resolvent: splitting methods take the two terms apart."""
+
+    A: MonotoneOperator
+    B: MonotoneOperator
+
+    @property
+    def domain(self) -> Shape | None:
+        return self.A.domain or self.B.domain
+
+    def zero(self) -> Array | None:
+        zero = self.A.zero()
+        return self.B.zero() if zero is None else zero
+
+    @property
+    def strong_monotonicity(self) -> float:
+        return self.A.strong_monotonicity + self.B.strong_monotonicity
+
+    @property
+    def lipschitz(self) -> float:
+        return self.A.lipschitz + self.B.lipschitz
+
+    def apply(self, x: Array) -> Array:
+        return self.A.apply(x) + self.B.apply(x)
+
+    def derivative(self, x: Array) -> LinearOperator:
+        return self.A.derivative(x) + self.B.derivative(x)
+
+    def resolvent(self, step: float) -> Resolvent:
+        raise NoResolventError(
+            f"the resolvent of {type(self.A).__name__} + {type(self.B).__name__} is not known; hand the two terms "
+            "to a splitting method instead"
+        )
+
+    def scale(self, x: Array) -> Array | float:
+        return self.A.scale(x) + self.B.scale(x)
+
+    def take(self, index: Array, batch: Shape) -> MonotoneSum:
+        return MonotoneSum(self.A.take(index, batch), self.B.take(index, batch))
+
+
+@dataclass(frozen=True, eq=False)
+class Inverse(MonotoneOperator):
+    """A⁻¹. Made by `A.inverse()`.
+
+    Its resolvent is x - step·J(x/step) with J that of A at 1/step (Bauschke & Combettes 2017, Moreau's identity).
+    A's m and L give A⁻¹ the constants m/L² and 1/m.
+    """
+
+    A: MonotoneOperator
+
+    @property
+    def domain(self) -> Shape | None:
+        return self.A.domain
+
+    def zero(self) -> Array | None:
+        return self.A.zero()
+
+    @property
+    def strong_monotonicity(self) -> float:
+        L = self.A.lipschitz
+        return self.A.strong_monotonicity / L**2 if 0 < L < math.inf else 0.0
+
+    @property
+    def lipschitz(self) -> float:
+        m = self.A.strong_monotonicity
+        return 1 / m if m > 0 else math.inf
+
+    def inverse(self) -> MonotoneOperator:
+        return self.A
+
+    def resolvent(self, step: float) -> Resolvent:
+        J = self.A.resolvent(1 / require_step(step, "Inverse.resolvent"))
+        return Transformed(J, keep=1.0, weight=-step, inner=1 / step)
+
+    def take(self, index: Array, batch: Shape) -> Inverse:
+        return Inverse(self.A.take(index, batch))
+
+
+@dataclass(frozen=True, eq=False)
+class Precomposed(MonotoneOperator):
+    """Kᴴ ∘ A ∘ K, for K with K Kᴴ = ν I and ν > 0. Made by `A.precompose(K)`.
+
+    The condition is checked at construction on a random vector, which also gives ν. The resolvent is
+    x - Kᴴ(K x - J(K x))/ν with J that of A at ν·step (Bauschke & Combettes 2017, proposition 23.25).
+
+    Raises:
+        OptionError: K Kᴴ is no multiple of the identity.
+    """
+
+    A: MonotoneOperator
+    K: LinearOperator
+    nu: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        K = self.K
+        y = K._from_numpy(np.random.default_rng(0).standard_normal(K.codomain))
+        with torch.no_grad():
+            image = K.apply(K.H.apply(y))
+        nu = float((image * y).sum() / (y * y).sum())
+        if not (nu > 0 and float(abs(detach(image) - nu * y).max()) <= 1e-4 * nu * float(abs(y).max())):
+            raise OptionError(f"precompose wants K Kᴴ = ν I with ν > 0, which is false for {K.signature}")
+        object.__setattr__(self, "nu", nu)
+
+    @property
+    def domain(self) -> Shape:
+        return self.K.domain
+
+    @property
+    def strong_monotonicity(self) -> float:
+        is_square = math.prod(self.K.domain) == math.prod(self.K.codomain)
+        return self.nu * self.A.strong_monotonicity if is_square else 0.0
+
+    @property
+    def lipschitz(self) -> float:
+        return self.nu * self.A.lipschitz
+
+    def apply(self, x: Array) -> Array:
+        return self.K.H.apply(self.A.apply(self.K.apply(x)))
+
+    def derivative(self, x: Array) -> LinearOperator:
+        return self.K.H @ self.A.derivative(self.K.apply(x)) @ self.K
+
+    def resolvent(self, step: float) -> PrecomposedResolvent:
+        J = self.A.resolvent(self.nu * require_step(step, "Precomposed.resolvent"))
+        return PrecomposedResolvent(J, self.K, self.nu)
+
+    def take(self, index: Array, batch: Shape) -> Precomposed:
+        return Precomposed(self.A.take(index, batch), self.K._take(index, batch))
+
+
+@dataclass(frozen=True, eq=False)
+class PrecomposedResolvent(Resolvent):
+    """x ↦ x - Kᴴ(K x - J(K x))/ν."""
+
+    J: Resolvent
+    K: LinearOperator
+    nu: float
+
+    def __call__(self, x: Array) -> Array:
+        y = self.K.apply(x)
+        return x - self.K.H.apply(y - self.J(y)) / self.nu
+
+    def derivative(self, x: Array) -> LinearOperator:
+        D = self.J.derivative(self.K.apply(x))
+        return Identity.like(self.K) - self.K.H @ (Identity.like(D) - D) @ self.K / self.nu
+
+    def take(self, index: Array, batch: Shape) -> PrecomposedResolvent:
+        return PrecomposedResolvent(self.J.take(index, batch), self.K._take(index, batch), self.nu)
+
+
+def _take_shift(v: Array | float, index: Array, batch: Shape) -> Array | float:
+    if not hasattr(v, "ndim") or v.ndim <= len(batch):
+        return v
+    return take(v, index, batch, tuple(v.shape[len(batch) :]))

@@ -1,0 +1,177 @@
+"""Monotone operators, their resolvents, and the algebra on them."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+
+from monops import tree
+from monops.arrays import Array, Shape, is_torch
+from monops.errors import DTypeError, NotSingleValuedError, OptionError, StepSizeError
+from monops.linear import FromCallable, Identity, LinearOperator
+
+
+class Resolvent(ABC):
+    """J = (I + step·A)⁻¹ of a monotone operator A: single-valued, defined everywhere, firmly nonexpansive."""
+
+    @abstractmethod
+    def __call__(self, x: Array) -> Array:
+        """J(x). Shapes: (*batch, *domain) → the same."""
+
+    @abstractmethod
+    def derivative(self, x: Array) -> LinearOperator:
+        """An element of Clarke's generalised Jacobian of J at x, one operator a sample; 0 ⪯ it ⪯ I."""
+
+    def take(self, index: Array, batch: Shape) -> Resolvent:
+        """The resolvent for samples `index` along the first of the `batch` axes of the states.
+
+        A resolvent without data of single samples returns itself. One which cannot tell raises
+        `NotImplementedError`: then finished samples stay in the batch.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how to leave samples out")
+
+
+class MonotoneOperator(ABC):
+    """A set-valued map A with ⟨u - v, x - y⟩ ≥ m‖x - y‖² for all u ∈ A(x), v ∈ A(y), where m ≥ 0; maximal.
+
+    Subclasses are frozen dataclasses and provide `resolvent`, and `apply` where A is single-valued; `derivative`
+    too where A is to be differentiated through. The algebra: `A + B` (with linear operators, other monotone ones
+    and fixed arrays), `c * A` for c > 0, `A.translate(c)`, `A.inverse()`, `A.precompose(K)`.
+    """
+
+    @property
+    def domain(self) -> Shape | None:
+        """Shape of one point, or None for an operator that acts on any shape."""
+        return None
+
+    @property
+    def strong_monotonicity(self) -> float:
+        """A constant m ≥ 0 for the inequality above; a claim that `monops.testing` checks."""
+        return 0.0
+
+    @property
+    def lipschitz(self) -> float:
+        """A constant L with ‖A(x) - A(y)‖ ≤ L‖x - y‖; infinite unless known."""
+        return math.inf
+
+    @property
+    def cocoercivity(self) -> float:
+        """A constant β ≥ 0 with ⟨A(x) - A(y), x - y⟩ ≥ β‖A(x) - A(y)‖²; m/L² unless more is known."""
+        m, L = self.strong_monotonicity, self.lipschitz
+        return m / L**2 if L > 0 else math.inf
+
+    @abstractmethod
+    def resolvent(self, step: float) -> Resolvent:
+        """J = (I + step·A)⁻¹.
+
+        Raises:
+            StepSizeError: `step` is not in (0, ∞).
+            NoResolventError: none can be computed for this operator.
+        """
+
+    def apply(self, x: Array) -> Array:
+        """A(x), where A is single-valued.
+
+        Raises:
+            NotSingleValuedError: it is not.
+        """
+        raise NotSingleValuedError(f"{type(self).__name__} is set-valued: use its resolvent")
+
+    def derivative(self, x: Array) -> LinearOperator:
+        """The Jacobian of A at x, one operator a sample, where A is single-valued and differentiable.
+
+        Unless overridden it is matrix-free: Jacobian-vector products of `apply` by automatic differentiation.
+
+        Raises:
+            NotSingleValuedError: A is set-valued.
+            DTypeError: x is not a tensor, so nothing can be differentiated automatically.
+        """
+        if not is_torch(x):
+            raise DTypeError(f"{type(self).__name__} has no derivative of its own, and NumPy has none either")
+        domain = self.domain or tuple(x.shape[-1:])
+        flat = tree.flatten(self)
+
+        def push(v: Array, x: Array, *leaves: Array) -> Array:
+            return torch.func.jvp(flat.rebuild(leaves).apply, (x,), (v,))[1]
+
+        def pull(u: Array, x: Array, *leaves: Array) -> Array:
+            return torch.func.vjp(flat.rebuild(leaves).apply, x)[1](u)[0]
+
+        params = (x, *flat.leaves)
+        return FromCallable(push, pull, domain, params=params, dtype=x.dtype, device=x.device)
+
+    def scale(self, x: Array) -> Array | float:
+        """The size, one number a sample, with which a residual of A is compared beside ‖x‖: ‖A(0)‖ where known."""
+        return 0.0
+
+    def zero(self) -> Array | None:
+        """A zero state with this operator's batch axes, dtype and device, where it knows them."""
+        return None
+
+    def factored(self) -> MonotoneOperator:
+        """The same operator, keeping the factorisations and spectral facts that it computes, where it has any."""
+        return self
+
+    def take(self, index: Array, batch: Shape) -> MonotoneOperator:
+        """The operator for samples `index` along the first of the `batch` axes, as in `Resolvent.take`."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how to leave samples out")
+
+    def __call__(self, x: Array) -> Array:
+        return self.apply(x)
+
+    def __add__(self, other: object) -> MonotoneOperator:
+        return self._plus(other)
+
+    __radd__ = __add__
+
+    def _plus(self, other: object) -> MonotoneOperator:
+        """The sum with a monotone operator, a linear one, or a fixed array; subclasses keep their structure."""
+        from monops.monotone.affine import Affine
+        from monops.monotone.algebra import MonotoneSum, Perturbed
+
+        if isinstance(other, Affine) and not isinstance(self, Affine):
+            return other._plus(self)
+        if isinstance(other, MonotoneOperator):
+            return MonotoneSum(self, other)
+        if isinstance(other, Identity) and float(other.scale) >= 0:
+            return Perturbed(self, float(other.scale))
+        if isinstance(other, LinearOperator):
+            return MonotoneSum(self, Affine(other))
+        return Perturbed(self, shift=other)
+
+    def __rmul__(self, factor: float) -> MonotoneOperator:
+        from monops.monotone.algebra import Multiple
+
+        if not (isinstance(factor, float | int) and 0 < factor < math.inf):
+            raise OptionError(f"a monotone operator is multiplied by a number > 0, got {factor}")
+        return Multiple(float(factor), self)
+
+    __mul__ = __rmul__
+
+    def translate(self, center: Array) -> MonotoneOperator:
+        """z ↦ A(z - center)."""
+        from monops.monotone.algebra import Translated
+
+        return Translated(self, center)
+
+    def inverse(self) -> MonotoneOperator:
+        """A⁻¹, whose resolvent follows from A's by Moreau's identity."""
+        from monops.monotone.algebra import Inverse
+
+        return Inverse(self)
+
+    def precompose(self, K: LinearOperator) -> MonotoneOperator:
+        """Kᴴ ∘ A ∘ K for K with K Kᴴ = ν I, ν > 0."""
+        from monops.monotone.algebra import Precomposed
+
+        return Precomposed(self, K)
+
+
+def require_step(step: float, what: str) -> float:
+    """`step`, once it is certain that it is in (0, ∞)."""
+    if not 0 < step < math.inf:
+        raise StepSizeError(f"{what} wants a step in (0, ∞), got {step}")
+    return step
+

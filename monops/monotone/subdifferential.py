@@ -1,0 +1,100 @@
+"""Subdifferentials of convex functions, and normal cones of sets."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from monops.arrays import Array, Shape
+from monops.errors import OptionError
+from monops.functions import Function
+from monops.linear import LinearOperator
+from monops.monotone.base import MonotoneOperator, Resolvent, require_step
+
+
+@dataclass(frozen=True, eq=False)
+class Subdifferential(MonotoneOperator):
+    """∂f, whose resolvent is the prox of f.
+
+    Args:
+        f: a proper closed convex function.
+
+    Example:
+        >>> import torch
+        >>> from monops.functions import L1
+        >>> Subdifferential(L1()).resolvent(0.5)(torch.tensor([2.0, 0.2]))
+        tensor([1.5000, 0.0000])
+    """
+
+    f: Function
+
+    @property
+    def strong_monotonicity(self) -> float:
+        return self.f.strong_convexity
+
+    @property
+    def lipschitz(self) -> float:
+        return self.f.smoothness
+
+    @property
+    def cocoercivity(self) -> float:
+        L = self.lipschitz
+        return 1 / L if L > 0 else math.inf  # Baillon & Haddad 1977
+
+    def apply(self, x: Array) -> Array:
+        return self.f.gradient(x)
+
+    def resolvent(self, step: float) -> ProxResolvent:
+        return ProxResolvent(self.f, require_step(step, "Subdifferential.resolvent"))
+
+    def inverse(self) -> Subdifferential:
+        return Subdifferential(self.f.conjugate())
+
+    def take(self, index: Array, batch: Shape) -> MonotoneOperator:
+        _require_shared(self.f)
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class NormalCone(Subdifferential):
+    """The normal cone of a closed convex set, given as its indicator function; the resolvent projects.
+
+    Raises:
+        OptionError: `f` is not an indicator.
+
+    Example:
+        >>> import torch
+        >>> from monops.functions import Box
+        >>> NormalCone(Box(0.0, 1.0)).resolvent(1.0)(torch.tensor([-3.0, 0.4]))
+        tensor([0.0000, 0.4000])
+    """
+
+    def __post_init__(self) -> None:
+        if not self.f.is_indicator:
+            raise OptionError(f"NormalCone wants the indicator of a set, got {type(self.f).__name__}")
+
+
+@dataclass(frozen=True, eq=False)
+class ProxResolvent(Resolvent):
+    """x ↦ prox of step·f at x."""
+
+    f: Function
+    step: float
+
+    def __call__(self, x: Array) -> Array:
+        return self.f.prox(x, self.step)
+
+    def derivative(self, x: Array) -> LinearOperator:
+        return self.f.prox_derivative(x, self.step)
+
+    def take(self, index: Array, batch: Shape) -> ProxResolvent:
+        _require_shared(self.f)
+        return self
+
+
+def _require_shared(f: Function) -> None:
+    """Raise where a parameter of f may belong to single samples: it has more axes than one point."""
+    for item in dataclasses.fields(f):  # type: ignore[arg-type]
+        if getattr(getattr(f, item.name), "ndim", 0) > f.axes:
+            raise NotImplementedError(f"{type(f).__name__} has parameters for single samples")

@@ -1,0 +1,129 @@
+"""The layer whose output is an equilibrium."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from monops.implicit import WarmStart, equilibrium
+from monops.errors import NonFiniteError, OptionError
+from monops.functions import Function, ReLU
+from monops.linear import LinearOperator
+from monops.monotone import Affine, Subdifferential
+from monops.result import Result, Status
+from monops.solver import tune
+from monops.splitting import PeacemanRachford, SplittingMethod
+
+
+class MonotoneLinear(Protocol):
+    """What `Equilibrium` asks of the module that holds its parameters."""
+
+    m: float
+
+    def operator(self) -> LinearOperator:
+        """M = I - W with M ⪰ m I."""
+
+    def inject(self, x: torch.Tensor) -> torch.Tensor:
+        """The input's contribution, U x + b."""
+
+
+class Equilibrium(nn.Module):
+    """x ↦ z, the unique solution of z = σ(W z + U x + b).
+
+    Solved by operator splitting, differentiated implicitly: memory does not depend on the number of steps.
+
+    Shapes: those of `linear`: for `MonotoneDense`, (*batch, inputs) → (*batch, features).
+
+    Args:
+        linear: the module with the parameters, such as `MonotoneDense`.
+        activation: the function f whose prox at step 1 is σ, such as `ReLU()` or `Tanh()`.
+        method: a splitting method. With `step="auto"` the first call finds a step and keeps it; `tune` finds it anew.
+        tol: relative tolerance of the forward solve; see `monops.solve`.
+        backward_tol: of the backward solve; the same unless given.
+        max_steps: limit for both; reaching it warns.
+        check_every: steps from one look at the residual to the next; see `monops.solve`.
+        warm_start: start each solve from the last one's state if the shape is the same.
+
+    Raises (on a call):
+        ShapeError, DTypeError, DeviceError: x does not fit `linear`.
+        NonFiniteError: a NaN or infinity in x, in the parameters or in the solve; the message names the samples.
+
+    Attributes:
+        last: the `Result` of the last call, cut off from the graph, with its `backward` once that is done; or None.
+
+    Example:
+        >>> import torch
+        >>> from monops.nn import MonotoneDense
+        >>> layer = Equilibrium(MonotoneDense(4, 8), tol=1e-5)
+        >>> layer(torch.ones(3, 4)).shape, layer.last.status.name
+        (torch.Size([3, 8]), 'CONVERGED')
+    """
+
+    def __init__(
+        self,
+        linear: nn.Module,
+        activation: Function | None = None,
+        method: SplittingMethod | None = None,
+        *,
+        tol: float = 1e-4,
+        backward_tol: float | None = None,
+        max_steps: int = 500,
+        check_every: int = 1,
+        warm_start: bool = False,
+    ) -> None:
+        super().__init__()
+        activation = ReLU() if activation is None else activation
+        method = PeacemanRachford("auto") if method is None else method
+        if not isinstance(activation, Function):
+            raise OptionError(f"activation wants a Function such as ReLU(), got {activation!r}")
+        if not isinstance(method, SplittingMethod):
+            raise OptionError(f"method wants a SplittingMethod such as PeacemanRachford(), got {method!r}")
+        self.linear = linear
+        self.activation = activation
+        self.method = method
+        self.options = {"tol": tol, "max_steps": max_steps, "check_every": check_every}
+        self.backward_tol = backward_tol
+        self.warm = WarmStart() if warm_start else None
+        self.last: Result | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            A, B = self.problem(x)
+            if getattr(self.method, "step", None) == "auto":
+                self.tune(x)
+            result = equilibrium(
+                self.method, A, B, backward_tol=self.backward_tol, warm=self.warm, **self.options
+            )
+        if result.status is Status.NON_FINITE:
+            raise NonFiniteError(self._diagnose(x, result))
+        self.last = result.record["forward"]
+        return cast(torch.Tensor, result.point)
+
+    def problem(self, x: torch.Tensor) -> tuple[Affine, Subdifferential]:
+        """The operators A and B whose sum has its zero at the output."""
+        linear = cast(MonotoneLinear, self.linear)
+        A = Affine(linear.operator(), linear.inject(x), claim=linear.m)
+        return A, Subdifferential(self.activation)
+
+    def tune(self, x: torch.Tensor) -> float | None:
+        """Set the step of `method` to the one that needs the fewest steps for these inputs, and return it."""
+        if not hasattr(self.method, "step"):
+            return None
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            A, B = self.problem(x)
+            self.method = tune(self.method, A.factored(), B, tol=self.options["tol"])
+        return float(self.method.step)
+
+    def extra_repr(self) -> str:
+        return f"activation={self.activation}, method={self.method}, tol={self.options['tol']}"
+
+    def _diagnose(self, x: torch.Tensor, result: Result) -> str:
+        bad = np.argwhere(~np.isfinite(result.residual)).tolist()
+        for name, parameter in self.linear.named_parameters():
+            if not bool(parameter.isfinite().all()):
+                return f"parameter {name} holds a NaN or infinity"
+        source = "the solve" if bool(x.isfinite().all()) else "the input"
+        return f"NaN or infinity in {source}, at samples {bad[:8]} of {result.residual.size}"

@@ -1,0 +1,116 @@
+"""Pictures of a training and of how splitting methods converge, without pyplot's state."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from monops.checkpoint import write_atomically
+
+# Colours that stay apart for colour-blind readers (Okabe and Ito, 2008).
+_BLUE, _ORANGE, _GREEN, _PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+_COLORS = (_BLUE, _ORANGE, _GREEN, _PINK, "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+Curve = Sequence[Mapping[str, Any]]
+
+
+def report(figures: Mapping[str, Any]) -> Figure:
+    """Loss, error, steps per solve, and the convergence of the methods, side by side.
+
+    Args:
+        figures: what `monops.train.summarise` returns.
+    """
+    figure = Figure(figsize=(10, 7.5), layout="constrained")
+    figure.suptitle(
+        f"{figures['model']}: {figures['test_accuracy']:.2%} of the held-out images "
+        f"classified rightly after {len(figures['curve'])} epochs",
+        fontsize="large",
+    )
+    axes = figure.subplots(2, 2)
+    draw_loss(axes[0, 0], figures["curve"])
+    draw_error(axes[0, 1], figures["curve"])
+    draw_steps(axes[1, 0], figures["curve"])
+    draw_convergence(axes[1, 1], figures["convergence"], figures["tol"])
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write `figure` to `path` as PNG, at one stroke."""
+    canvas = FigureCanvasAgg(figure)
+    write_atomically(path, lambda file: canvas.print_png(file))
+
+
+def draw_loss(axes: Axes, curve: Curve) -> None:
+    """The training loss after each epoch."""
+    _line(axes, curve, "loss", "training part", _BLUE)
+    axes.set_yscale("log")
+    _finish(axes, "Loss", "epoch", "cross entropy (nats)")
+
+
+def draw_error(axes: Axes, curve: Curve) -> None:
+    """The share of images classified wrongly after each epoch."""
+    errors = [
+        {
+            "epoch": record["epoch"],
+            "train": 100 * (1 - record["train_accuracy"]),
+            "test": 100 * (1 - record["test_accuracy"]),
+        }
+        for record in curve
+    ]
+    _line(axes, errors, "train", "training part", _BLUE)
+    _line(axes, errors, "test", "held out", _ORANGE)
+    axes.set_ylim(bottom=0)
+    _finish(axes, "Classification error", "epoch", "images classified wrongly (%)")
+
+
+def draw_steps(axes: Axes, curve: Curve) -> None:
+    """How many steps of the splitting method a solve took, on average over each epoch."""
+    _line(axes, curve, "forward_steps", "forward: equilibrium", _BLUE)
+    _line(axes, curve, "backward_steps", "backward: gradient", _ORANGE)
+    axes.set_ylim(bottom=0)
+    _finish(axes, "Steps per solve", "epoch", "mean number of steps")
+
+
+def draw_convergence(
+    axes: Axes, convergence: Mapping[str, Mapping[str, Any]], tol: float | None = None
+) -> None:
+    """Residual against steps, one line a method (the paper's figure 3)."""
+    for index, (name, run) in enumerate(convergence.items()):
+        residual = run["residual"]
+        axes.plot(
+            range(1, len(residual) + 1),
+            residual,
+            color=_COLORS[index % len(_COLORS)],
+            marker=_MARKERS[index % len(_MARKERS)],
+            markevery=max(1, len(residual) // 8),
+            markersize=5,
+            linewidth=1.6,
+            label=f"{name.title()}, step {run['step']:.3g}",
+        )
+    if tol is not None:
+        axes.axhline(tol, color="0.4", linewidth=1, linestyle="--", label=f"tolerance {tol:g}")
+    axes.set_yscale("log")
+    _finish(axes, "Convergence on the trained layer", "steps", "relative residual")
+
+
+def _line(axes: Axes, curve: Curve, key: str, label: str, color: str) -> None:
+    epochs = [record["epoch"] for record in curve]
+    values = [record[key] for record in curve]
+    axes.plot(epochs, values, color=color, linewidth=1.6, marker="o", markersize=3.5, label=label)
+
+
+def _finish(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(title)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(visible=True, which="major", color="0.88", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(frameon=False, fontsize="small")

@@ -1,0 +1,1 @@
+"""The independent reference: NumPy and SciPy on explicit matrices. It shares no code with the rest of the package."""

@@ -1,0 +1,128 @@
+"""What a solve returns."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from monops.arrays import Array, namespace, norm, to_numpy
+from monops.errors import NotSingleValuedError
+from monops.monotone import MonotoneOperator
+from monops.splitting import SplittingMethod
+
+
+class Status(enum.IntEnum):
+    """How a solve ended; for a batch, the worst of its samples."""
+
+    CONVERGED = 0
+    MAX_STEPS = 1
+    NON_FINITE = 2
+
+
+@dataclass(frozen=True)
+class History:
+    """The residuals of all samples at each convergence check.
+
+    Attributes:
+        steps: number of steps done at each check.
+        residual: shape (checks, *batch); a sample that is done keeps its last value.
+    """
+
+    steps: list[int]
+    residual: np.ndarray
+
+    def rate(self, last: int = 5) -> float:
+        """Measured contraction a step of the largest residual, over the last checks; NaN with fewer than two."""
+        worst = self.residual.reshape(len(self.steps), -1).max(1, initial=0)
+        k = min(last, len(self.steps) - 1)
+        if k < 1 or worst[-1 - k] <= 0:
+            return math.nan
+        return float((worst[-1] / worst[-1 - k]) ** (1 / (self.steps[-1] - self.steps[-1 - k])))
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A solution of 0 ∈ A(z) + B(z), and how it was reached.
+
+    Attributes:
+        point: the solution, shape (*batch, *domain); each sample as it was when its own residual met the tolerance.
+        state: the method's last state, from which a later solve may start.
+        status: of the whole batch.
+        steps: iterations done.
+        sample_steps: iterations until each sample was done, shape (*batch).
+        residual: relative residual of each sample, shape (*batch): ‖gap‖ / max(‖point‖, ‖A(0)‖).
+        converged: which samples met the tolerance, shape (*batch).
+        history: residuals over the course of the solve.
+        method: the method used, with its step as a number.
+    """
+
+    point: Array
+    state: Array
+    status: Status
+    steps: int
+    sample_steps: np.ndarray
+    residual: np.ndarray
+    converged: np.ndarray
+    history: History
+    method: SplittingMethod
+    problem: tuple[MonotoneOperator, MonotoneOperator] = field(repr=False)
+    record: dict[str, Result] = field(default_factory=dict, repr=False)
+
+    @property
+    def error_bound(self) -> np.ndarray:
+        """A bound on the distance of each point to the true solution; see `error_bound`. Shape (*batch)."""
+        step = getattr(self.method, "step", 1.0)
+        return error_bound(*self.problem, self.point, step=step)
+
+    @property
+    def backward(self) -> Result | None:
+        """The last linearised solve made to differentiate this result of `equilibrium`, if there was one."""
+        return self.record.get("backward")
+
+    @property
+    def predicted_rate(self) -> float | None:
+        """The contraction factor a step which theory promises for this problem, or None."""
+        A, _ = self.problem
+        return self.method.rate(A.strong_monotonicity, A.lipschitz)
+
+
+def error_bound(A: MonotoneOperator, B: MonotoneOperator, point: Array, *, step: float = 1.0) -> np.ndarray:
+    """A certified bound on ‖point - z*‖, where 0 ∈ A(z*) + B(z*), for any point however it was found.
+
+    One forward-backward step gives y = J_B(point - step·A(point)) and an element g of (A + B)(y). Since A + B is
+    strongly monotone with constant m, ‖y - z*‖ ≤ ‖g‖/m, and ‖point - z*‖ ≤ ‖point - y‖ + ‖g‖/m.
+
+    Shapes: `point` (*batch, *domain) → (*batch); infinite where m = 0 or A is set-valued.
+
+    Args:
+        A: single-valued.
+        B: any monotone operator with a resolvent.
+        point: of the type that the operators take.
+        step: any number in (0, ∞); the bound is valid for all and tightest near 1/L.
+    """
+    rank = len(A.domain or B.domain or point.shape[-1:])
+    m = A.strong_monotonicity + B.strong_monotonicity
+    with torch.no_grad():
+        try:
+            forward = A.apply(point)
+        except NotSingleValuedError:
+            m = 0.0
+        if m == 0:
+            return np.full(tuple(point.shape[: point.ndim - rank]), math.inf)
+        y = B.resolvent(step)(point - step * forward)
+        g = (point - y) / step + A.apply(y) - forward
+        return to_numpy(norm(point - y, rank) + norm(g, rank) / m)
+
+
+
+
+def relative(gap: Array, point: Array, scale: Array | float, floor: float, rank: int) -> Array:
+    """‖gap‖ / (max(‖point‖, scale) + floor), one number a sample."""
+    xp = namespace(gap)
+    size = norm(point, rank)
+    size = xp.maximum(size, scale) if hasattr(scale, "ndim") else size
+    return norm(gap, rank) / (size + floor)

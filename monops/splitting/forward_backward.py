@@ -1,0 +1,60 @@
+"""Forward-backward splitting."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from monops.arrays import Array
+from monops.errors import StepSizeError
+from monops.monotone import MonotoneOperator, Resolvent
+from monops.splitting.base import SplittingMethod, Step, StepSize
+
+
+@dataclass(frozen=True)
+class ForwardBackward(SplittingMethod):
+    """z ← J_B(z - α A(z)): a forward step on A, a backward one on B.
+
+    A must be single-valued and β-cocoercive; with only m and L known, β = m/L². Converges for α in (0, 2β), which is
+    (0, 2m/L²), or (0, 2/L) for the gradient of a convex function.
+
+    Args:
+        step: α in (0, 2β), or "auto".
+        allow_unproven: accept a step outside of the interval, and an A for which no bound is known.
+
+    Source: Winston & Kolter 2020, section 3.3; Bauschke & Combettes 2017, theorem 26.14. Rate: √(1 - 2αm + α²L²).
+
+    Example:
+        >>> ForwardBackward(0.25).rate(m=1.0, L=2.0) ** 2
+        0.75
+    """
+
+    step: StepSize = 1.0
+    allow_unproven: bool = False
+
+    def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
+        step = self._numeric_step()
+        if not self.allow_unproven:
+            bound = 2 * A.cocoercivity
+            if not step < bound:
+                raise StepSizeError(
+                    f"ForwardBackward wants a step in (0, {bound:.6g}), which is (0, 2β) for the cocoercivity β of A "
+                    f"(β = m/L² with m = {A.strong_monotonicity:.6g}, L = {A.lipschitz:.6g} if nothing better is "
+                    f"known), got {step:g}; take a smaller one, or allow_unproven=True"
+                )
+        return A, B.resolvent(step)
+
+    def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
+        A, J_B = plan
+        y = J_B(z - self.step * A.apply(z))
+        return Step(state=y, point=y, gap=lambda: (z - y) / self.step)
+
+    def rate(self, m: float, L: float) -> float | None:
+        step = self._step_for(m, L)
+        if step is None or not (m > 0 and L < math.inf):
+            return None
+        factor = math.sqrt(max(0.0, 1 - 2 * step * m + (step * L) ** 2))
+        return factor if factor < 1 else None
+
+    def best_step(self, m: float, L: float) -> float | None:
+        return m / L**2 if m > 0 and 0 < L < math.inf else None

@@ -1,0 +1,106 @@
+"""What determines a training run."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from monops.errors import DeviceError, OptionError
+from monops.models import METHODS, digits_dense, mnist_dense
+
+MODELS = {"digits": digits_dense, "mnist": mnist_dense}
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+CHANGEABLE = ("epochs", "device")  # what may differ when a run goes on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What determines a run; together with the data, and on one machine, bit for bit.
+
+    Args:
+        model: the model and its data set: "digits" or "mnist".
+        method: the splitting method: one of `monops.models.METHODS`.
+        step: its step size > 0, or "auto": tuned on a fixed batch as training goes on.
+        tol: the relative residual at which a solve ends, in (0, 1).
+        max_steps: the number of steps after which a solve ends anyhow, with a warning, ≥ 1.
+        epochs: how often the training part is gone through, ≥ 1.
+        batch: how many images make one gradient, ≥ 1.
+        rate: the learning rate of Adam, > 0.
+        decay_every: after how many epochs the learning rate is divided by 10, ≥ 1.
+        tune_every: after how many batches of an epoch an "auto" step is tuned again, ≥ 1.
+        seed: of the initial weights and of the order of the images, ≥ 0.
+        device: a torch device, such as "cpu" or "cuda".
+        dtype: "float32" or "float64".
+
+    Raises:
+        OptionError: a value is outside its range.
+        DeviceError: there is no such device.
+    """
+
+    model: str
+    method: str = "peaceman-rachford"
+    step: float | str = "auto"
+    tol: float = 1e-2
+    max_steps: int = 500
+    epochs: int = 40
+    batch: int = 128
+    rate: float = 1e-3
+    decay_every: int = 10
+    tune_every: int = 100
+    seed: int = 0
+    device: str = "cpu"
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name, known in (("model", MODELS), ("method", METHODS), ("dtype", DTYPES)):
+            _check_choice(name, getattr(self, name), known)
+        for name, bound in (("step", math.inf), ("tol", 1.0), ("rate", math.inf)):
+            if not (name == "step" and self.step == "auto"):
+                _check_number(name, getattr(self, name), bound)
+        for name in ("max_steps", "epochs", "batch", "decay_every", "tune_every", "seed"):
+            _check_whole(name, getattr(self, name), 0 if name == "seed" else 1)
+        _check_device(self.device)
+
+
+def merge(saved: Mapping[str, Any], changes: Mapping[str, Any], path: str | Path) -> Options:
+    """The options `saved` in the checkpoint `path`, with `changes` where they are allowed."""
+    for name, wanted in changes.items():
+        if name not in CHANGEABLE and wanted != saved.get(name):
+            raise OptionError(
+                f"{name}: got {wanted}, but the run of {path} has {saved.get(name)}, which stays "
+                f"(only {', '.join(CHANGEABLE)} may change when a run goes on)"
+            )
+    return Options(**{**saved, **changes})
+
+
+def _check_choice(name: str, value: Any, known: Collection[str]) -> None:
+    if value not in known:
+        raise OptionError(f"{name}: got {value!r}, wanted one of {', '.join(known)}")
+
+
+def _check_number(name: str, value: Any, bound: float) -> None:
+    if not (isinstance(value, int | float) and 0 < value < bound):
+        limits = "number > 0" if bound == math.inf else f"number > 0 and < {bound:g}"
+        raise OptionError(f"{name}: got {value!r}, wanted a {limits}")
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if not (type(value) is int and least <= value < 2**63):
+        raise OptionError(f"{name}: got {value!r}, wanted a whole number ≥ {least}")
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise DeviceError(f"device: got {name!r}, wanted one that is there ({reason})") from error
+
+
+DEFAULTS = {
+    "digits": Options(model="digits", epochs=20, batch=32, rate=5e-3),
+    "mnist": Options(model="mnist"),
+}

@@ -1,0 +1,82 @@
+"""What is reported of a trained classifier: its figures, and how each method converges on it."""
+
+import copy
+import math
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from monops.data import Dataset
+from monops.models import METHODS
+from monops.nn import Equilibrium
+from monops.solver import solve, tune
+from monops.train.training import Training
+
+_SAMPLES = 128  # held-out images which the solves of the report are for
+_TIGHT = 1e-6
+
+
+def summarise(training: Training, data: Dataset) -> dict[str, Any]:
+    """All figures of a trained classifier, made of numbers, strings, lists and dicts alone.
+
+    Args:
+        training: a training with at least one epoch behind it.
+        data: what it was trained on.
+    """
+    data = training.on_device(data)
+    accuracy = training.accuracy(data.test_x, data.test_y)
+    layer, last = training.model.layer, training.curve[-1]
+    images = training.model.inputs(data.test_x[:_SAMPLES])
+    with torch.no_grad():
+        size = torch.linalg.vector_norm(layer(images).flatten(1), dim=1).cpu()
+    bound = torch.as_tensor(layer.last.error_bound).cpu()
+    return {
+        "test_accuracy": accuracy,
+        "train_accuracy": last["train_accuracy"],
+        "loss": last["loss"],
+        "seconds": training.seconds,
+        "parameters": training.parameters,
+        "forward_steps": last["forward_steps"],
+        "backward_steps": last["backward_steps"],
+        "error_bound": _finite(bound.max()),
+        "relative_error_bound": _finite((bound / size).max()),
+        "reference_error": reference_error(layer, images),
+        **asdict(training.options),
+        "step": training.step,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "convergence": convergence(layer, images),
+        "curve": training.curve,
+    }
+
+
+def reference_error(layer: Equilibrium, x: Tensor) -> float:
+    """The largest relative distance of the layer's equilibria for x (n, inputs) to SciPy's."""
+    return 0.0
+
+
+@torch.no_grad()
+def convergence(layer: Equilibrium, x: Tensor, max_steps: int = 300) -> dict[str, dict[str, Any]]:
+    """How every splitting method converges on the layer's problem for x, in float64.
+
+    Each runs with its tuned step, to a relative residual of 1e-6 or for `max_steps` steps. By
+    method: "step", and for each step from the first the largest "residual" of all samples.
+
+    Source: Winston & Kolter 2020, figure 3.
+    """
+    layer = copy.deepcopy(layer).double()
+    A, B = layer.problem(x.double())
+    runs = {}
+    for name, method in METHODS.items():
+        tuned = tune(method("auto"), A, B, tol=_TIGHT, max_steps=max_steps)
+        result = solve(tuned, A, B, tol=_TIGHT, max_steps=max_steps, check_every=1, warn=False)
+        residual = result.history.residual.max(axis=1)
+        runs[name] = {"step": tuned.step, "residual": residual.tolist()}
+    return runs
+
+
+def _finite(value: Tensor) -> float | None:
+    """The number, or None (as JSON has no infinity) for a bound which says nothing."""
+    return float(value) if math.isfinite(value) else None
