@@ -10,22 +10,24 @@ from monops.functions import (
     LeakyReLU,
     ReLU,
     Sigmoid,
-    SoftThreshold,
     Softplus,
+    SoftThreshold,
     SquaredL2,
     Tanh,
 )
 from monops.implicit import WarmStart, equilibrium
 from monops.linear import Dense, Diagonal, FromCallable, FromScipy, Identity, LinearOperator, Zero
 from monops.monotone import Affine, MonotoneOperator, NormalCone, Subdifferential
+from monops.report import Report
 from monops.result import Result, Status, error_bound
 from monops.solver import solve, tune
 from monops.splitting import DouglasRachford, ForwardBackward, PeacemanRachford, SplittingMethod, Step
-from monops.verification import Report, verify
+from monops.verification import verify
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "L1",
     "Affine",
     "Box",
     "ConvergenceWarning",
@@ -38,7 +40,6 @@ __all__ = [
     "Function",
     "HardTanh",
     "Identity",
-    "L1",
     "LeakyReLU",
     "LinearOperator",
     "MonopsError",

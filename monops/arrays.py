@@ -1,4 +1,4 @@
-"""The few things in which torch tensors and NumPy arrays differ; everything else is written once over `namespace(x)`."""
+"""The few things in which torch tensors and NumPy arrays differ; the rest is written once over `namespace(x)`."""
 
 import math
 from types import ModuleType
@@ -98,12 +98,10 @@ def _axes(shape: Shape) -> str:
 
 def norm(x: Array, axes: int) -> Array:
     """Euclidean norm over the last `axes` axes: one number a sample."""
-    xp = namespace(x)
-    return xp.linalg.vector_norm(x.reshape(*x.shape[: x.ndim - axes], -1), **{_axis(x): -1})
-
-
-def _axis(x: Array) -> str:
-    return "dim" if is_torch(x) else "axis"
+    last = tuple(range(-axes, 0))
+    if isinstance(x, torch.Tensor):
+        return torch.linalg.vector_norm(x, dim=last)
+    return np.linalg.vector_norm(x, axis=last)
 
 
 def flatten_trailing(x: Array, axes: int) -> Array:
@@ -193,7 +191,7 @@ def softplus(x: Array) -> Array:
     if isinstance(x, torch.Tensor):
         # From its threshold on torch returns x; at the default, 20, that is right to nine digits only.
         return torch.nn.functional.softplus(x, threshold=40.0)
-    return np.logaddexp(x, 0)
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))  # unlike logaddexp, quiet about NaN
 
 
 def xlogy(x: Array, y: Array) -> Array:

@@ -81,14 +81,7 @@ class _Implicit(torch.autograd.Function):
         *theta, x = ctx.saved_tensors
         u = ctx.rebuild(theta).cotangent(x, g)
         wanted = [i for i, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
-
-        def equation(*chosen: torch.Tensor) -> torch.Tensor:
-            every = list(theta)
-            for i, leaf in zip(wanted, chosen, strict=True):
-                every[i] = leaf
-            return ctx.rebuild(every).equation(x)
-
-        pull = torch.func.vjp(equation, *(theta[i] for i in wanted))[1]
+        pull = torch.func.vjp(_equation_of(ctx.rebuild, theta, wanted, x), *(theta[i] for i in wanted))[1]
         grads: list[torch.Tensor | None] = [None] * (len(theta) + 1)
         for i, grad in zip(wanted, pull(-u), strict=True):
             grads[i + 1] = grad
@@ -98,39 +91,41 @@ class _Implicit(torch.autograd.Function):
     def jvp(ctx: Any, _: None, *tangents: torch.Tensor | None) -> torch.Tensor:
         *theta, x = ctx.saved_tensors
         moving = [i for i, t in enumerate(tangents) if t is not None]
-
-        def equation(*chosen: torch.Tensor) -> torch.Tensor:
-            every = list(theta)
-            for i, leaf in zip(moving, chosen, strict=True):
-                every[i] = leaf
-            return ctx.rebuild(every).equation(x)
-
         # A push-forward as the pull-back of a pull-back, since forward mode does not nest inside a custom function.
-        primal, pull = torch.func.vjp(equation, *(theta[i] for i in moving))
+        equation = _equation_of(ctx.rebuild, theta, moving, x)
+        primal, pull = torch.func.vjp(equation, *(theta[i] for i in moving))[:2]
         push = torch.func.vjp(pull, torch.zeros_like(primal))[1]
         (r,) = push(tuple(tangents[i] for i in moving))
         return cast(torch.Tensor, -ctx.rebuild(theta).tangent(x, r))
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], flat: tree.Flat, *theta: torch.Tensor) -> Any:
-        dims = in_dims[1:]
-        problem = cast(Problem, flat.rebuild(theta))  # for its domain only, so the mapped axes do not matter
-        mapped = [
-            leaf if dim is None else leaf.movedim(dim, 0) for leaf, dim in zip(theta, dims, strict=True)
-        ]
-        unknown = any(d is not None and a is None for d, a in zip(dims, flat.axes, strict=True))
-        if unknown:
+    def vmap(info: Any, in_dims: tuple[Any, ...], flat: tree.Flat, *theta: torch.Tensor) -> tuple[torch.Tensor, int]:
+        dims: tuple[int | None, ...] = in_dims[1:]
+        mapped = [t if dim is None else t.movedim(dim, 0) for t, dim in zip(theta, dims, strict=True)]
+        if any(dim is not None and axes is None for dim, axes in zip(dims, flat.axes, strict=True)):
             return _one_by_one(flat, mapped, dims, info.batch_size), 0
-        logical = [
-            leaf if dim is None else leaf[0] for leaf, dim in zip(mapped, dims, strict=True)
-        ]
-        problem = cast(Problem, flat.rebuild(logical))
+        one = cast(Problem, flat.rebuild(_pick(mapped, dims, 0)))
         lifted = [
-            leaf if dim is None else _lift(leaf, axes, problem)
-            for leaf, dim, axes in zip(mapped, dims, flat.axes, strict=True)
+            t if dim is None else _lift(t, axes, one) for t, dim, axes in zip(mapped, dims, flat.axes, strict=True)
         ]
         out = solve_implicitly(flat.rebuild(lifted))
-        return out.expand(info.batch_size, *problem.batch, *problem.domain), 0
+        return out.expand(info.batch_size, *one.batch, *one.domain), 0
+
+
+def _equation_of(rebuild: Any, theta: list[torch.Tensor], chosen: list[int], x: torch.Tensor) -> Any:
+    """G(x, ·) as a function of the chosen ones among the tensors θ."""
+
+    def equation(*values: torch.Tensor) -> torch.Tensor:
+        every = list(theta)
+        for i, value in zip(chosen, values, strict=True):
+            every[i] = value
+        return cast(Problem, rebuild(every)).equation(x)
+
+    return equation
+
+
+def _pick(mapped: list[torch.Tensor], dims: tuple[int | None, ...], i: int) -> list[torch.Tensor]:
+    return [t if dim is None else t[i] for t, dim in zip(mapped, dims, strict=True)]
 
 
 def _lift(leaf: torch.Tensor, axes: Any, problem: Problem) -> torch.Tensor:
@@ -142,8 +137,4 @@ def _lift(leaf: torch.Tensor, axes: Any, problem: Problem) -> torch.Tensor:
 
 def _one_by_one(flat: tree.Flat, mapped: list[torch.Tensor], dims: tuple[int | None, ...], size: int) -> torch.Tensor:
     """The mapped problems in turn, for tensors which do not say how they broadcast."""
-    solutions = []
-    for i in range(size):
-        leaves = [leaf if dim is None else leaf[i] for leaf, dim in zip(mapped, dims, strict=True)]
-        solutions.append(solve_implicitly(flat.rebuild(leaves, fresh=True)))
-    return torch.stack(solutions)
+    return torch.stack([solve_implicitly(flat.rebuild(_pick(mapped, dims, i), fresh=True)) for i in range(size)])

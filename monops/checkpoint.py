@@ -55,9 +55,7 @@ def load(path: str | Path) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise CheckpointError(f"{path}: got a file of another program, wanted one of {FORMAT}")
     if record.get("version") != VERSION:
-        raise CheckpointError(
-            f"{path}: got format version {record.get('version')}, wanted version {VERSION}"
-        )
+        raise CheckpointError(f"{path}: got format version {record.get('version')}, wanted version {VERSION}")
     content = record.get("content")
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: got a checkpoint without content")

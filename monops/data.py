@@ -74,9 +74,7 @@ def digits() -> Dataset:
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
     except ImportError as error:
-        raise DataError(
-            f'the digits come with scikit-learn ({error}): pip install "monops[train]"'
-        ) from error
+        raise DataError(f'the digits come with scikit-learn ({error}): pip install "monops[train]"') from error
     images, labels = load_digits(return_X_y=True)
     train_x, test_x, train_y, test_y = train_test_split(
         images, labels, test_size=0.2, stratify=labels, random_state=_SPLIT_SEED
@@ -119,9 +117,7 @@ def _dataset(name: str, arrays: tuple[np.ndarray, ...], shape: tuple[int, ...]) 
     def normalise(x: Tensor) -> Tensor:
         return ((x.float() - mean) / deviation).reshape(-1, *shape)
 
-    return Dataset(
-        name, normalise(train_x), train_y.long(), normalise(test_x), test_y.long(), 10, shape
-    )
+    return Dataset(name, normalise(train_x), train_y.long(), normalise(test_x), test_y.long(), 10, shape)
 
 
 def _locate(root: Path) -> list[Path]:
@@ -170,8 +166,7 @@ def _read_idx(path: Path, magic: int, dimensions: int) -> np.ndarray:
     if len(raw) != header + size:
         problem = "truncated" if len(raw) < header + size else "too long"
         raise DataError(
-            f"{path}: {problem}: got {len(raw) - header} bytes of data, "
-            f"wanted {size} ({' × '.join(map(str, shape))})"
+            f"{path}: {problem}: got {len(raw) - header} bytes of data, wanted {size} ({' × '.join(map(str, shape))})"
         )
     return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
 

@@ -9,8 +9,8 @@ import torch
 
 from monops import tree
 from monops.arrays import Array, Shape
-from monops.errors import DTypeError
 from monops.autodiff import Problem, solve_implicitly
+from monops.errors import DTypeError
 from monops.linear import LinearOperator
 from monops.monotone import Affine, FromResolvent, MonotoneOperator
 from monops.result import Result
@@ -19,7 +19,7 @@ from monops.splitting import SplittingMethod
 
 
 class WarmStart:
-    """The last state of a repeated solve and of its adjoint, from which the next one starts if the shape is the same."""
+    """The last states of a repeated solve and of its adjoint: the next ones start there if the shape is the same."""
 
     def __init__(self) -> None:
         self.forward: torch.Tensor | None = None
@@ -49,7 +49,10 @@ def equilibrium(
     Shapes: as for `solve`.
 
     Args:
-        method, A, B, z0: as for `solve`, on tensors. A must be single-valued and differentiable.
+        method: as for `solve`.
+        A: as for `solve`, on tensors, single-valued and differentiable.
+        B: as for `solve`, on tensors.
+        z0: as for `solve`.
         backward_tol: relative tolerance of the linearised solves; as in the forward solve unless given.
         warm: start both solves from what the last call with this object left.
         options: those of `solve` (tol, atol, max_steps, check_every, callback, warn).

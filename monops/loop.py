@@ -41,56 +41,64 @@ class Loop:
         self.z0 = z0[None] if self.is_single else z0
         batch: Shape = tuple(self.z0.shape[: self.z0.ndim - self.rank])
         self.plan = method.prepare(A, B)
-        self.scale = detach(A.scale(z0))
-        self.floor = max(atol / tol, float(namespace(z0).finfo(z0.dtype).tiny))
+        tiny = float(namespace(z0).finfo(z0.dtype).tiny)
+        self.scale = namespace(z0).clip(
+            detach(A.scale(namespace(z0).zeros_like(self.z0), self.rank)), max(atol / tol, tiny), None
+        )
         self.rows = np.arange(batch[0])
         self.residual = np.full(batch, np.inf)
         self.sample_steps = np.zeros(batch, dtype=int)
         self.done = np.zeros(batch, dtype=bool)
+        self.unfinished = self.done.size
         self.is_aside = np.zeros(batch, dtype=bool)
         self.aside: tuple[Array, Array] | None = None  # points and states, for the whole batch
+        self.trace: list[tuple[int, np.ndarray, np.ndarray]] = []  # steps, rows and their residuals at each check
 
     def run(self, max_steps: int, check_every: int, callback: Callback | None, compact: bool) -> Result:
-        checks: list[int] = []
-        history: list[np.ndarray] = []
-        method, plan = self.method, self.plan
-        state, point, steps = method.start(self.z0), self.z0, 0
-        while steps < max_steps and not self.done.all():
-            for _ in range(min(check_every, max_steps - steps)):
-                step = method.advance(plan, state)
-                state = step.state
-                steps += 1
-            point = step.point
-            self._look(step, steps)
-            checks.append(steps)
-            history.append(self.residual.copy())
+        advance, plan = self.method.advance, self.plan
+        state, point, steps = self.method.start(self.z0), self.z0, 0
+        while steps < max_steps and self.unfinished:
+            chunk = min(check_every, max_steps - steps)
+            for _ in range(chunk - 1):
+                state = advance(plan, state).state
+            step = advance(plan, state)
+            state, point = step.state, step.point
+            steps += chunk
+            finished = self._look(step, steps)
             if callback is not None:
-                callback(Progress(steps, self.residual[self.rows], state, point))
-            if compact and not self.done.all():
+                callback(Progress(steps, self.trace[-1][2], state, point))
+            if finished and compact and self.unfinished:
                 self._set_aside(self.done[self.rows], point, state)
                 plan, state = self._compact(plan, state)
         if self.aside is not None:
             self._set_aside(np.ones_like(self.done[self.rows]), point, state)
             point, state = self.aside
-        return self._result(point, state, steps, checks, history)
+        self.sample_steps[~self.done] = steps
+        return self._result(point, state, steps)
 
-    def _look(self, step: Step, steps: int) -> None:
-        """Update the residuals of the samples not done yet: the only wait for the device."""
-        residual = to_numpy(relative(step.gap(), step.point, self.scale, self.floor, self.rank))
+    def _look(self, step: Step, steps: int) -> bool:
+        """Update the residuals, by the only wait for the device, and tell whether a sample finished."""
+        residual = to_numpy(relative(step.gap(), step.point, self.scale, self.rank))
+        self.trace.append((steps, self.rows, residual))
+        if self.unfinished == self.done.size and residual.min() > self.tol and residual.max() < np.inf:
+            self.residual = residual
+            return False
         going = ~self.done[self.rows]
+        self.residual = self.residual.copy()  # the old one is part of the trace
         self.residual[self.rows] = np.where(going, residual, self.residual[self.rows])
-        self.sample_steps[self.rows] = np.where(going, steps, self.sample_steps[self.rows])
         self.done = (self.residual <= self.tol) | ~np.isfinite(self.residual)
-        self.done &= self.sample_steps > 0
+        self.sample_steps[self.rows] = np.where(going, steps, self.sample_steps[self.rows])
+        self.unfinished = int(self.done.size - self.done.sum())
+        return bool((going & self.done[self.rows]).any())
 
     def _set_aside(self, mask: np.ndarray, point: Array, state: Array) -> None:
         """Keep what `mask` selects of the present rows, unless it is kept already."""
         newly = mask & ~self.is_aside[self.rows]
-        if not newly.any():
+        if not np.any(newly):
             return
         if self.aside is None:
             self.aside = _copy(point), _copy(state)
-        first, *others = newly.nonzero()
+        first, *others = np.nonzero(newly)
         source = tuple(rows_of(i, point) for i in (first, *others))
         target = (rows_of(self.rows[first], point), *source[1:])
         for kept, current in zip(self.aside, (point, state), strict=True):
@@ -112,30 +120,37 @@ class Loop:
         self.rows = self.rows[~done]
         return plan, state[index]
 
-    def _result(self, point: Array, state: Array, steps: int, checks: list[int], history: list[np.ndarray]) -> Result:
+    def _result(self, point: Array, state: Array, steps: int) -> Result:
         if not np.isfinite(self.residual[self.sample_steps > 0]).all():
             status = Status.NON_FINITE
         else:
-            status = Status.CONVERGED if self.done.all() else Status.MAX_STEPS
-        record = np.array(history).reshape(len(history), *self.done.shape)
-        if self.is_single:
-            point, state, record = point[0], state[0], record[:, 0]
+            status = Status.MAX_STEPS if self.unfinished else Status.CONVERGED
+        history = self._history()
         pick = 0 if self.is_single else ...
         return Result(
-            point=point,
-            state=state,
+            point=point[pick],
+            state=state[pick],
             status=status,
             steps=steps,
             sample_steps=self.sample_steps[pick],
             residual=self.residual[pick],
             converged=(self.residual <= self.tol)[pick],
-            history=History(checks, record),
+            history=History([check[0] for check in self.trace], history[:, 0] if self.is_single else history),
             method=self.method,
             problem=(self.A, self.B),
         )
 
+    def _history(self) -> np.ndarray:
+        """The residuals at all checks; those of a sample stay as they were when it was done."""
+        history = np.empty((len(self.trace), *self.done.shape), dtype=self.residual.dtype)
+        for i, (steps, rows, residual) in enumerate(self.trace):
+            history[i] = self.residual
+            history[i, rows] = np.where(steps <= self.sample_steps[rows], residual, self.residual[rows])
+        return history
+
 
 def rank_of(A: MonotoneOperator, B: MonotoneOperator, z0: Array) -> int:
+    """How many trailing axes of a state are its domain: 1 if no operator knows."""
     domain = A.domain if A.domain is not None else B.domain
     return 1 if domain is None else len(domain)
 
@@ -152,6 +167,7 @@ def _take(plan: Any, index: Array, batch: Shape) -> Any:
 
 
 def rows_of(rows: np.ndarray, like: Array) -> Array:
+    """`rows` as an index for arrays such as `like`."""
     return torch.as_tensor(rows, device=like.device) if is_torch(like) else rows
 
 

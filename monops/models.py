@@ -42,9 +42,7 @@ class Classifier(nn.Module):
         torch.Size([3, 10])
     """
 
-    def __init__(
-        self, layer: Equilibrium, features: int, classes: int, *, flatten: bool = True
-    ) -> None:
+    def __init__(self, layer: Equilibrium, features: int, classes: int, *, flatten: bool = True) -> None:
         super().__init__()
         self.layer = layer
         self.readout = nn.Linear(features, classes)
@@ -62,9 +60,7 @@ class Classifier(nn.Module):
         return self.readout(self.equilibrium(x).flatten(1))
 
 
-def mnist_dense(
-    method: SplittingMethod = _TUNED, *, tol: float = 1e-2, max_steps: int = 500
-) -> Classifier:
+def mnist_dense(method: SplittingMethod = _TUNED, *, tol: float = 1e-2, max_steps: int = 500) -> Classifier:
     """The paper's dense network for MNIST: 784 → 87 units, m = 1, ReLU; 84,313 parameters.
 
     Args:
@@ -77,16 +73,12 @@ def mnist_dense(
     return _dense(784, 87, 10, method, tol, max_steps)
 
 
-def digits_dense(
-    method: SplittingMethod = _TUNED, *, tol: float = 1e-2, max_steps: int = 500
-) -> Classifier:
+def digits_dense(method: SplittingMethod = _TUNED, *, tol: float = 1e-2, max_steps: int = 500) -> Classifier:
     """The same network for the 8×8 digits: 64 → 87 units; arguments as for `mnist_dense`."""
     return _dense(64, 87, 10, method, tol, max_steps)
 
 
-def _dense(
-    inputs: int, features: int, classes: int, method: SplittingMethod, tol: float, max_steps: int
-) -> Classifier:
+def _dense(inputs: int, features: int, classes: int, method: SplittingMethod, tol: float, max_steps: int) -> Classifier:
     linear = MonotoneDense(inputs, features, m=1.0)
     layer = Equilibrium(linear, ReLU(), method, tol=tol, max_steps=max_steps)
     return Classifier(layer, features, classes)

@@ -28,7 +28,7 @@ def report(figures: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     figure.suptitle(
         f"{figures['model']}: {figures['test_accuracy']:.2%} of the held-out images "
-        f"classified rightly after {len(figures['curve'])} epochs",
+        f"classified correctly after {len(figures['curve'])} epochs",
         fontsize="large",
     )
     axes = figure.subplots(2, 2)
@@ -49,7 +49,7 @@ def draw_loss(axes: Axes, curve: Curve) -> None:
     """The training loss after each epoch."""
     _line(axes, curve, "loss", "training part", _BLUE)
     axes.set_yscale("log")
-    _finish(axes, "Loss", "epoch", "cross entropy (nats)")
+    _finish(axes, "Training loss", "epoch", "cross entropy (nats)")
 
 
 def draw_error(axes: Axes, curve: Curve) -> None:
@@ -76,9 +76,7 @@ def draw_steps(axes: Axes, curve: Curve) -> None:
     _finish(axes, "Steps per solve", "epoch", "mean number of steps")
 
 
-def draw_convergence(
-    axes: Axes, convergence: Mapping[str, Mapping[str, Any]], tol: float | None = None
-) -> None:
+def draw_convergence(axes: Axes, convergence: Mapping[str, Mapping[str, Any]], tol: float | None = None) -> None:
     """Residual against steps, one line a method (the paper's figure 3)."""
     for index, (name, run) in enumerate(convergence.items()):
         residual = run["residual"]
@@ -113,4 +111,5 @@ def _finish(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
+    if len(axes.lines) > 1:
+        axes.legend(frameon=False, fontsize="small")

@@ -118,11 +118,6 @@ def error_bound(A: MonotoneOperator, B: MonotoneOperator, point: Array, *, step:
         return to_numpy(norm(point - y, rank) + norm(g, rank) / m)
 
 
-
-
-def relative(gap: Array, point: Array, scale: Array | float, floor: float, rank: int) -> Array:
-    """‖gap‖ / (max(‖point‖, scale) + floor), one number a sample."""
-    xp = namespace(gap)
-    size = norm(point, rank)
-    size = xp.maximum(size, scale) if hasattr(scale, "ndim") else size
-    return norm(gap, rank) / (size + floor)
+def relative(gap: Array, point: Array, scale: Array, rank: int) -> Array:
+    """‖gap‖ / max(‖point‖, scale), one number a sample."""
+    return norm(gap, rank) / namespace(gap).maximum(norm(point, rank), scale)

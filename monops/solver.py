@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import math
 import warnings
@@ -20,6 +19,7 @@ from monops.monotone import MonotoneOperator
 from monops.result import Result, Status
 from monops.splitting import SplittingMethod
 
+
 def solve(
     method: SplittingMethod,
     A: MonotoneOperator,
@@ -29,14 +29,14 @@ def solve(
     tol: float | None = None,
     atol: float = 0.0,
     max_steps: int = 1000,
-    check_every: int = 5,
+    check_every: int = 10,
     callback: Callback | None = None,
     unroll: bool = False,
     warn: bool = True,
 ) -> Result:
     """Find z with 0 ∈ A(z) + B(z).
 
-    A sample is done when ‖gap‖ ≤ tol · max(‖point‖, ‖A(0)‖) + atol, where gap ∈ A(x) + B(point), x - point → 0. It
+    A sample is done when ‖gap‖ ≤ max(tol·‖point‖, tol·‖A(0)‖, atol), where gap ∈ A(x) + B(point), x - point → 0. It
     is then kept as it is, and leaves the batch once enough others have too.
 
     Shapes: `z0` (*batch, *domain), broadcast with the batch axes of A's data; the result likewise.
@@ -50,7 +50,7 @@ def solve(
         atol: absolute tolerance, ≥ 0.
         max_steps: ≥ 1.
         check_every: convergence is looked at each time after this many steps, ≥ 1: on a GPU the only moments at which
-            the host waits for the device.
+            the host waits for the device. A look at a small state costs about as much as a step.
         callback: called with a `Progress` at each check.
         unroll: track every step with autograd, for which memory grows with the steps; `monops.equilibrium` has the
             derivative without that. Otherwise the result is cut off from any graph.
@@ -105,7 +105,10 @@ def tune(
 
     Args:
         method: any splitting method with a `step`.
-        A, B, z0, tol: as for `solve`.
+        A: as for `solve`.
+        B: as for `solve`.
+        z0: as for `solve`.
+        tol: as for `solve`.
         max_steps: a trial is given up after this many steps.
         samples: how many rows of the batch the trials use.
 
@@ -122,7 +125,7 @@ def tune(
     A, B, z0 = _few(A, B, z0, samples)
 
     def cost(exponent: float) -> float:
-        trial = dataclasses.replace(method, step=float(start) * 2.0**exponent)  # type: ignore[type-var]
+        trial = method.with_step(float(start) * 2.0**exponent)
         with torch.no_grad():
             try:
                 loop = Loop(trial, A, B, z0, tol, 0.0)
@@ -135,7 +138,7 @@ def tune(
     for stride, limit in ((1.0, 12), (0.5, 1)):
         uphill = [_descend(cost, best, direction, limit) for direction in (stride, -stride)]
         best = min(uphill, key=cost)
-    return dataclasses.replace(method, step=float(start) * 2.0**best)  # type: ignore[type-var]
+    return method.with_step(float(start) * 2.0**best)
 
 
 def _descend(cost: Callable[[float], float], best: float, stride: float, limit: int) -> float:
@@ -184,7 +187,8 @@ def _few(A: MonotoneOperator, B: MonotoneOperator, z0: Array, samples: int) -> A
 
 def _fractional_steps(result: Result, tol: float) -> float:
     """The mean number of steps to the tolerance, between and beyond the checks by the contraction measured there."""
-    logs = np.log(np.maximum(result.history.residual.reshape(result.steps, -1), 1e-300))
+    residual = result.history.residual.astype(np.float64).reshape(result.steps, -1)
+    logs = np.log(np.maximum(residual, 1e-300))
     last = result.sample_steps.reshape(-1) - 1
     if not last.size:
         return 0.0

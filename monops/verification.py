@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from monops.nn import Equilibrium, MonotoneDense
 from monops.reference import equilibrium as reference_equilibrium
 from monops.reference import linear as reference_linear
 from monops.reference.functions import FUNCTIONS as REFERENCE_FUNCTIONS
+from monops.report import Check, Report
 from monops.solver import solve
 from monops.splitting import SplittingMethod
 from monops.testing import catalogue
@@ -27,54 +27,6 @@ from monops.testing.catalogue import Draw, FunctionCase, LinearCase
 
 # Largest relative errors allowed: of one evaluation, and of a solution reached by iteration.
 TOLERANCES = {"float64": (1e-12, 1e-9), "float32": (1e-5, 1e-5)}
-
-
-@dataclass(frozen=True)
-class Check:
-    """One comparison: what, the relative error, and the largest error allowed."""
-
-    name: str
-    error: float
-    tolerance: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether the error is a number within the tolerance."""
-        return bool(self.error <= self.tolerance)
-
-
-@dataclass(frozen=True)
-class Report:
-    """All comparisons of a verification; true where every one of them passed."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether there was a check and all passed."""
-        return bool(self.checks) and all(check.passed for check in self.checks)
-
-    @property
-    def worst(self) -> float:
-        """The largest error."""
-        return max((check.error for check in self.checks), default=float("nan"))
-
-    def __bool__(self) -> bool:
-        return self.passed
-
-    def __str__(self) -> str:
-        width = max((len(check.name) for check in self.checks), default=0)
-        lines = [
-            f"{'ok  ' if c.passed else 'FAIL'}  {c.name:<{width}}  {c.error:.1e}  (≤ {c.tolerance:.0e})"
-            for c in self.checks
-        ]
-        failed = sum(not check.passed for check in self.checks)
-        return "\n".join([*lines, f"{len(self.checks) - failed} passed, {failed} failed"])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        rows = [{"name": c.name, "error": c.error, "tolerance": c.tolerance, "passed": c.passed} for c in self.checks]
-        return {"passed": self.passed, "checks": rows}
 
 
 def verify(
@@ -104,8 +56,8 @@ def verify(
         progress: called with each check as it is done.
 
     Returns:
-        A `Report`, true if all passed. Tolerances: relative 1e-12 for one evaluation and 1e-9 for equilibria and gradients in float64,
-        1e-5 in float32.
+        A `Report`, true if all passed. Tolerances are relative: in float64 1e-12 for one evaluation and 1e-9 for
+        equilibria and gradients, in float32 1e-5.
 
     Raises:
         OptionError: there is no reference for this kind of thing; the laws in `monops.testing` still apply.
@@ -147,7 +99,9 @@ def _everything(draw: Draw) -> Iterator[Check]:
 
 @functools.singledispatch
 def _checks(thing: Any, draw: Draw, x: Any) -> Iterator[Check]:
-    raise OptionError(f"there is no reference for a {type(thing).__name__}; see verify's documentation for what has one")
+    raise OptionError(
+        f"there is no reference for a {type(thing).__name__}; see verify's documentation for what has one"
+    )
 
 
 @_checks.register
@@ -212,7 +166,9 @@ def _linear(name: str, case: LinearCase, draw: Draw) -> Iterator[Check]:
         if 1 + step * m < 0.1:
             continue
         J = op.resolvent(step)
-        yield _check(f"{name}: resolvent, step {step:.2g}", got(J, x), reference_linear.resolvent(matrix, step, x), draw)
+        yield _check(
+            f"{name}: resolvent, step {step:.2g}", got(J, x), reference_linear.resolvent(matrix, step, x), draw
+        )
         want = reference_linear.resolvent(matrix, step, x, transpose=True)
         yield _check(f"{name}: resolvent.H, step {step:.2g}", got(J.H, x), want, draw)
 
@@ -307,9 +263,7 @@ def _layer(layer: Equilibrium, x: torch.Tensor) -> Iterator[Check]:
     g = draw.array(*want.shape)
     names = [name for name, _ in linear.named_parameters()]
     got = torch.autograd.grad(z, list(linear.parameters()), draw.put(g).reshape(z.shape))
-    theirs = reference_equilibrium.paper_gradient(
-        A, inputs, *reference_equilibrium.gradient(matrix, b, want, g, slope)
-    )
+    theirs = reference_equilibrium.paper_gradient(A, inputs, *reference_equilibrium.gradient(matrix, b, want, g, slope))
     for name, mine in zip(names, got, strict=True):
         yield _check(f"layer: gradient in {name}", mine, theirs[name], draw, solved=True)
 

@@ -23,7 +23,7 @@ LAYERS = [
     {"nn"},
     {"reference"},
     {"testing"},
-    {"verification"},
+    {"report", "verification"},
     {"models", "data", "checkpoint", "train", "plots", "cli"},
 ]
 TOP = len(LAYERS) - 1  # the package itself may be imported from the last line only

@@ -8,18 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from monops import data
 from monops.checkpoint import remove_partial, write_atomically
-from monops.cli.display import TrainingProgress, figures_table, warnings_on
+from monops.cli.display import TrainingProgress, checks_table, figures_table, warnings_on
 from monops.data import Dataset
 from monops.errors import OptionError
 from monops.models import METHODS
-from monops.train import DEFAULTS, Training, summarise
+from monops.train import DEFAULTS, DTYPES, Training, check_device, summarise
 
 app = typer.Typer(
     help="Monotone operators, splitting methods and equilibrium networks.",
@@ -51,12 +50,8 @@ Seed = Annotated[
     int | None,
     typer.Option(help="Of the initial weights and of the order of the images.", show_default="0"),
 ]
-Device = Annotated[
-    str | None, typer.Option(help="Torch device: cpu, cuda, cuda:1, …", show_default="cpu")
-]
-DType = Annotated[
-    str | None, typer.Option("--dtype", help="float32 or float64.", show_default="float32")
-]
+Device = Annotated[str | None, typer.Option(help="Torch device: cpu, cuda, cuda:1, …", show_default="cpu")]
+DType = Annotated[str | None, typer.Option("--dtype", help="float32 or float64.", show_default="float32")]
 Threads = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads; they can change the last bits.", show_default="torch's"),
@@ -69,9 +64,7 @@ Resume = Annotated[
         "--epochs, --device, --threads, --out and --json may differ.",
     ),
 ]
-Json = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")
-]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")]
 
 
 def _epochs(model: str) -> Any:
@@ -101,8 +94,8 @@ def train_digits(
     json_file: Json = None,
 ) -> None:
     """Train on the 8×8 handwritten digits that come with scikit-learn; no download."""
-    options = _options("digits", method, step, tol, epochs, seed, device, dtype)
-    _train(options, data.digits, threads, out, resume, json_file)
+    options = _options("digits", method, step, tol, epochs, seed, device, dtype, threads)
+    _train(options, data.digits, out, resume, json_file)
 
 
 @train.command("mnist")
@@ -124,8 +117,39 @@ def train_mnist(
     json_file: Json = None,
 ) -> None:
     """Train the fully connected network of Winston and Kolter (2020) on MNIST."""
-    options = _options("mnist", method, step, tol, epochs, seed, device, dtype)
-    _train(options, lambda: data.mnist(data_root), threads, out, resume, json_file)
+    options = _options("mnist", method, step, tol, epochs, seed, device, dtype, threads)
+    _train(options, lambda: data.mnist(data_root), out, resume, json_file)
+
+
+@app.command()
+def verify(
+    device: Device = None,
+    dtype: Annotated[str, typer.Option("--dtype", help="float32 or float64.")] = "float64",
+    json_file: Json = None,
+) -> None:
+    """Compare every operator, function and method with the independent SciPy reference.
+
+    The exit code is 1 if a comparison fails.
+    """
+    from monops.verification import verify as compare
+
+    if dtype not in DTYPES:
+        raise OptionError(f"dtype: got {dtype!r}, wanted one of {', '.join(DTYPES)}")
+    check_device(device or "cpu")
+    if json_file is not None:
+        _require_writable("--json", json_file, folder=False)
+    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    with warnings_on(errors), console.status("comparing") as status:
+        report = compare(
+            device=device or "cpu",
+            dtype=DTYPES[dtype],
+            progress=lambda check: status.update(f"comparing: {check.name}"),
+        )
+    console.print(checks_table(report))
+    if json_file is not None:
+        _write_json(json_file, {"device": device or "cpu", "dtype": dtype, **report.to_dict()})
+    if not report.passed:
+        raise typer.Exit(1)
 
 
 def _options(
@@ -137,10 +161,11 @@ def _options(
     seed: int | None,
     device: str | None,
     dtype: str | None,
+    threads: int | None,
 ) -> dict[str, Any]:
     """The options that were given, by their names in `Options`."""
     options = {"method": method, "step": _step(step), "tol": tol, "epochs": epochs}
-    options |= {"seed": seed, "device": device, "dtype": dtype}
+    options |= {"seed": seed, "device": device, "dtype": dtype, "threads": threads}
     return {"model": model} | {name: v for name, v in options.items() if v is not None}
 
 
@@ -156,7 +181,6 @@ def _step(text: str | None) -> float | str | None:
 def _train(
     options: dict[str, Any],
     load: Callable[[], Dataset],
-    threads: int | None,
     out: Path | None,
     resume: Path | None,
     json_file: Path | None,
@@ -168,8 +192,6 @@ def _train(
     _require_writable("--out", out, folder=True)
     if json_file is not None:
         _require_writable("--json", json_file, folder=False)
-    if threads is not None:
-        torch.set_num_threads(threads)
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     target = out / "checkpoint.pt"
     remove_partial(target)

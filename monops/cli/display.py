@@ -13,11 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from monops.report import Check, Report
 from monops.train import Training
 
 _MEANS = (
-    "loss {loss:.4f}  accuracy {train_accuracy:.2%}  "
-    "forward {forward_steps:.1f}  backward {backward_steps:.1f} steps"
+    "loss {loss:.4f}  accuracy {train_accuracy:.2%}  forward {forward_steps:.1f}  backward {backward_steps:.1f} steps"
 )
 
 
@@ -42,9 +42,7 @@ class TrainingProgress:
             disable=not console.is_terminal,
         )
         done = training.epoch
-        self.task = self.bar.add_task(
-            "", total=self.epochs, completed=done, epoch=min(done + 1, self.epochs), means=""
-        )
+        self.task = self.bar.add_task("", total=self.epochs, completed=done, epoch=min(done + 1, self.epochs), means="")
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -82,11 +80,11 @@ def figures_table(figures: Mapping[str, Any], files: Mapping[str, Path]) -> Tabl
         "training": f"{figures['epochs']} epochs in {figures['seconds']:.1f} s",
         "parameters": f"{figures['parameters']:,}",
         "method": f"{figures['method']}, step {figures['step']:.3g}, tolerance {figures['tol']:g}",
-        "steps per solve": f"{figures['forward_steps']:.1f} forward, "
-        f"{figures['backward_steps']:.1f} backward",
+        "steps per solve": f"{figures['forward_steps']:.1f} forward, {figures['backward_steps']:.1f} backward",
         "certified error": f"≤ {_number(figures['error_bound'])} (last solve), relative "
         f"≤ {_number(figures['relative_error_bound'])}",
-        "distance to SciPy's": f"{figures['reference_error']:.2e} relative",
+        "cross-check": f"{'passed' if figures['reference_passed'] else 'FAILED'}: equilibria and "
+        f"gradients within {figures['reference_error']:.1e} of SciPy's",
         **{name: str(path) for name, path in files.items()},
     }
     table = Table(show_header=False)
@@ -94,6 +92,27 @@ def figures_table(figures: Mapping[str, Any], files: Mapping[str, Path]) -> Tabl
     table.add_column(overflow="fold")
     for name, value in rows.items():
         table.add_row(name, Text(value))
+    return table
+
+
+def checks_table(report: Report) -> Table:
+    """One row a thing compared: how many checks, the worst against what is allowed, and how it ended."""
+    groups: dict[str, list[Check]] = {}
+    for check in report.checks:
+        groups.setdefault(check.name.partition(":")[0], []).append(check)
+    failed = sum(not check.passed for check in report.checks)
+    table = Table(caption=f"{len(report.checks) - failed} checks passed, {failed} failed")
+    for heading in ("compared with SciPy", "checks", "largest error", "allowed"):
+        table.add_column(heading, justify="left" if heading.startswith("compared") else "right")
+    table.add_column("")
+    for name, checks in groups.items():
+        bad = [check for check in checks if not check.passed]
+        worst = max(checks, key=lambda check: check.error / check.tolerance)
+        row = [name, str(len(checks)), f"{worst.error:.1e}", f"{worst.tolerance:.0e}"]
+        table.add_row(*map(Text, row), Text("failed", "red") if bad else Text("ok", "green"))
+        for check in bad:
+            detail = Text(f"  {check.name.partition(': ')[2]}", "red")
+            table.add_row(detail, "", f"{check.error:.1e}", f"{check.tolerance:.0e}", "")
     return table
 
 

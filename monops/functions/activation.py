@@ -63,12 +63,20 @@ class Activation(Separable):
         """σ'(u) and 1 - σ'(u), each without cancellation."""
 
     @abstractmethod
+    def _excess(self, u: Array) -> Array:
+        """u - σ(u) without cancellation."""
+
+    @abstractmethod
     def _start(self, target: Array, weights: Weights) -> Array:
         """An approximate u with p σ(u) + q (u - σ(u)) = target."""
 
     @abstractmethod
     def _expansion(self, u: Array, weights: Weights) -> Expansion:
         """The left side of the equation and its derivatives at u."""
+
+    def conjugate_prox(self, x: Array, step: float) -> Array:
+        # With x' the prox of f in Moreau's identity, this is f'(x').
+        return self._excess(self._argument(self._admit(x) / step, 1 / step))
 
     def _prox(self, x: Array, step: float) -> Array:
         return self._activation(self._argument(x, step))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import numbers
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, epsilon, flatten_trailing, floating, namespace, norm
+from monops.arrays import Array, epsilon, flatten_trailing, floating, namespace
 from monops.errors import NotSingleValuedError, OptionError, ShapeError, StepSizeError
 from monops.functions.parameters import admit_parameters, parameters, require_fit
 from monops.linear import Diagonal, Identity, LinearOperator
@@ -52,6 +53,11 @@ class Function(ABC):
             StepSizeError: `step` is not in (0, ∞).
         """
 
+    def prox_at(self, step: float) -> Callable[[Array], Array]:
+        """The map x ↦ prox(x, step) for a loop: the step is checked here, once, and x no more than it has to be."""
+        require_step(step, self, "prox")
+        return lambda x: self.prox(x, step)
+
     @abstractmethod
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:
         """An element of Clarke's Jacobian of `prox(·, step)` at `x`, itself differentiable in `x`.
@@ -76,9 +82,18 @@ class Function(ABC):
         for _ in range(30):
             previous, x = x, self.prox(x + step * y, step)
             gap = (x - previous) / step
-        tolerance = math.sqrt(epsilon(y.dtype)) * (1 + norm(y, self.axes))
         value = total(x * (y - gap), self.axes) - self(x)
-        return namespace(y).where(norm(gap, self.axes) > tolerance, math.inf, value)
+        is_outside = total(gap * gap, self.axes) > epsilon(y.dtype) * (1 + total(y * y, self.axes))
+        return namespace(y).where(is_outside, math.inf, value)
+
+    def conjugate_prox(self, x: Array, step: float) -> Array:
+        """The prox of f* by Moreau's identity; functions which know better override it.
+
+        Shapes: `x` (*batch, *domain) → the same.
+        """
+        # Not x - step · prox(…): this form is exactly 0 where the prox of f moves nothing.
+        scaled = floating(x) / step
+        return step * (scaled - self.prox(scaled, 1 / step))
 
     def gradient(self, x: Array) -> Array:
         """∇f(x), where f is differentiable everywhere.
@@ -89,8 +104,7 @@ class Function(ABC):
             NotSingleValuedError: f is not differentiable everywhere.
         """
         raise NotSingleValuedError(
-            f"{type(self).__name__} is not differentiable everywhere, so it has no gradient; "
-            "use its prox"
+            f"{type(self).__name__} is not differentiable everywhere, so it has no gradient; use its prox"
         )
 
     @property
@@ -105,7 +119,7 @@ class Function(ABC):
 
     @property
     def is_indicator(self) -> bool:
-        """Whether f takes the values 0 and ∞ only."""
+        """Whether f is known to take the values 0 and ∞ only."""
         return False
 
 
@@ -122,6 +136,10 @@ class Separable(Function):
 
     def prox(self, x: Array, step: float) -> Array:
         return self._prox(self._admit(x), require_step(step, self, "prox"))
+
+    def prox_at(self, step: float) -> Callable[[Array], Array]:
+        step = require_step(step, self, "prox")
+        return lambda x: self._prox(x, step)
 
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:
         step = require_step(step, self, "prox_derivative")
@@ -144,8 +162,7 @@ class Separable(Function):
         floating(x)
         if x.ndim < self.axes:
             raise ShapeError(
-                f"{type(self).__name__} with axes={self.axes} expects shape (*batch, *domain), "
-                f"got {tuple(x.shape)}"
+                f"{type(self).__name__} with axes={self.axes} expects shape (*batch, *domain), got {tuple(x.shape)}"
             )
         for name in parameters(type(self)):
             value = getattr(self, name)
@@ -183,12 +200,11 @@ class Conjugate(Function):
         return self.function.conjugate_value(x)
 
     def prox(self, x: Array, step: float) -> Array:
-        step = require_step(step, self, "prox")
-        return x - step * self.function.prox(x / step, 1 / step)
+        return self.function.conjugate_prox(x, require_step(step, self, "prox"))
 
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:
         step = require_step(step, self, "prox_derivative")
-        inner = self.function.prox_derivative(x / step, 1 / step)
+        inner = self.function.prox_derivative(floating(x) / step, 1 / step)
         return Identity.like(inner) - inner
 
     def conjugate(self) -> Function:
@@ -196,6 +212,9 @@ class Conjugate(Function):
 
     def conjugate_value(self, y: Array) -> Array:
         return self.function(y)
+
+    def conjugate_prox(self, x: Array, step: float) -> Array:
+        return self.function.prox(x, step)
 
     @property
     def strong_convexity(self) -> float:
@@ -230,7 +249,7 @@ def half_square(y: Array, curvature: float | Array) -> Array:
     xp = namespace(y)
     curvature = curvature * xp.ones_like(y)
     quotient = 0.5 * y * y / xp.where(curvature > 0, curvature, 1.0)
-    return xp.where((curvature == 0) & (y != 0), math.inf, quotient)
+    return xp.where((curvature == 0) & (abs(y) > 0), math.inf, quotient)
 
 
 def _reciprocal(value: float) -> float:

@@ -36,8 +36,7 @@ def admit_parameters(function: Any) -> None:
             arrays[name] = floating(value)
         else:
             raise OptionError(
-                f"{type(function).__name__} wants a number, a tensor or a NumPy array as {name}, "
-                f"got {value!r}"
+                f"{type(function).__name__} wants a number, a tensor or a NumPy array as {name}, got {value!r}"
             )
     if len({value.dtype for value in arrays.values()}) > 1:
         got = ", ".join(f"{name} of {value.dtype}" for name, value in arrays.items())
@@ -46,9 +45,7 @@ def admit_parameters(function: Any) -> None:
         np.broadcast_shapes(*(tuple(value.shape) for value in arrays.values()))
     except ValueError:
         got = ", ".join(f"{name} of shape {tuple(a.shape)}" for name, a in arrays.items())
-        raise ShapeError(
-            f"{type(function).__name__} wants parameters that broadcast together, got {got}"
-        ) from None
+        raise ShapeError(f"{type(function).__name__} wants parameters that broadcast together, got {got}") from None
 
 
 def require(function: Any, admissible: Array, wanted: str) -> None:

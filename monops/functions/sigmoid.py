@@ -47,6 +47,9 @@ class Sigmoid(Activation):
         slope = sigmoid(u) * sigmoid(-u)
         return slope, 1 - slope
 
+    def _excess(self, u: Array) -> Array:
+        return u - sigmoid(u)
+
     def _start(self, target: Array, weights: Weights) -> Array:
         # With σ(2w) = (1 + tanh(w)) / 2 the equation is 2 q w + (p - q)/2 tanh(w) = target - (p -
         # q)/2.

@@ -58,6 +58,9 @@ class Softplus(Activation):
     def _slopes(self, u: Array) -> tuple[Array, Array]:
         return sigmoid(u), sigmoid(-u)
 
+    def _excess(self, u: Array) -> Array:
+        return -softplus(-u)
+
     def _start(self, target: Array, weights: Weights) -> Array:
         p, q = weights
         if q < p:  # since u - softplus(u) = -softplus(-u), -u solves the mirrored equation

@@ -43,6 +43,16 @@ class Tanh(Activation):
     def _slopes(self, u: Array) -> tuple[Array, Array]:
         return 4 * sigmoid(2 * u) * sigmoid(-2 * u), namespace(u).tanh(u) ** 2
 
+    def _excess(self, u: Array) -> Array:
+        # tanh(u) = u / (1 + r) with the continued fraction r = u²/(3 + u²/(5 + u²/(7 + …))), of
+        # which seven terms give all digits of float64 for |u| ≤ 0.7.
+        xp = namespace(u)
+        square = u * u
+        r = square / 15
+        for k in (13, 11, 9, 7, 5, 3):
+            r = square / (k + r)
+        return xp.where(abs(u) < 0.7, u * r / (1 + r), u - xp.tanh(u))
+
     def _start(self, target: Array, weights: Weights) -> Array:
         xp = namespace(target)
         p, q = weights
@@ -66,19 +76,6 @@ class Tanh(Activation):
         square = x * x
         slope = 1 - square
         # For large steps u - tanh(u) carries the weight, so that it may not cancel.
-        value = q * u + (p - q) * x if q <= 4 * p else p * x + q * _excess(u, x)
+        value = q * u + (p - q) * x if q <= 4 * p else p * x + q * self._excess(u)
         bend = (p - q) * slope
         return Expansion(value, p * slope + q * square, -x * bend, (2 / 3 - slope) * bend)
-
-
-def _excess(u: Array, x: Array) -> Array:
-    """u - tanh(u) to full relative accuracy, where x = tanh(u).
-
-    tanh(u) = u / (1 + r) with the continued fraction r = u²/(3 + u²/(5 + u²/(7 + …))), of which
-    seven terms give all digits of float64 for |u| ≤ 0.7.
-    """
-    square = u * u
-    r = square / 15
-    for k in (13, 11, 9, 7, 5, 3):
-        r = square / (k + r)
-    return namespace(u).where(abs(u) < 0.7, u * r / (1 + r), u - x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -133,7 +134,7 @@ class LinearOperator(ABC):
 
         shape = (math.prod(self.codomain), math.prod(self.domain))
         dtype = to_numpy(self._from_numpy(np.zeros(0))).dtype
-        return sparse_linalg.LinearOperator(  # type: ignore[call-arg]
+        return sparse_linalg.LinearOperator(
             shape,
             dtype=dtype,
             matvec=lambda x: columns(self, x.reshape(-1)),
@@ -222,9 +223,9 @@ class LinearOperator(ABC):
 
         return Scaled(scalar, self)
 
-    def _apply_plus(self, x: Array, shift: Array) -> Array:
-        """`op(x) + shift`; kinds with a fused kernel override it."""
-        return self.apply(x) + shift
+    def _plus_shift(self, shift: Array) -> Callable[[Array], Array]:
+        """The map x ↦ op(x) + shift; kinds with a fused kernel override it."""
+        return lambda x: self.apply(x) + shift
 
     def _take(self, index: Array, batch: Shape) -> LinearOperator:
         """The operators of samples `index` along the first of the `batch` axes of the states."""

@@ -49,8 +49,8 @@ class FromCallable(LinearOperator):
     out: Shape | None = None
     params: tuple[torch.Tensor, ...] = ()
     known_symmetric: bool = field(default=False, kw_only=True)
-    dtype: DType = field(default=torch.float32, kw_only=True)  # type: ignore[assignment]
-    device: torch.device = field(default=torch.device("cpu"), kw_only=True)  # type: ignore[assignment]
+    dtype: DType = field(default=torch.float32, kw_only=True)
+    device: torch.device = field(default=torch.device("cpu"), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -50,7 +51,7 @@ class Dense(LinearOperator):
     """
 
     matrix: Array = field(metadata={"axes": 2})
-    symmetric: bool = field(default=False, kw_only=True)  # type: ignore[assignment]
+    symmetric: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if floating(self.matrix).ndim < 2:
@@ -86,10 +87,11 @@ class Dense(LinearOperator):
             return x @ matrix[..., 0, :, :].mT
         return (matrix @ x[..., None])[..., 0]
 
-    def _apply_plus(self, x: Array, shift: Array) -> Array:
-        if self.matrix.ndim == 2 and x.ndim == 2 and is_torch(x):
-            return torch.addmm(shift, x, self.matrix.mT)
-        return self.apply(x) + shift
+    def _plus_shift(self, shift: Array) -> Callable[[Array], Array]:
+        if self.matrix.ndim != 2 or not is_torch(self.matrix):
+            return super()._plus_shift(shift)
+        transposed = self.matrix.mT
+        return lambda x: torch.addmm(shift, x, transposed) if x.ndim == 2 else x @ transposed + shift
 
     def adjoint(self) -> Dense:
         return self if self.symmetric else Dense(self.matrix.mT)
@@ -138,5 +140,3 @@ class Dense(LinearOperator):
     def _take(self, index: Array, batch: Shape) -> LinearOperator:
         is_per_sample = len(self.batch) == len(batch) and self.batch[0] > 1
         return Dense(self.matrix[index], symmetric=self.symmetric) if is_per_sample else self
-
-

@@ -42,7 +42,7 @@ class Diagonal(LinearOperator):
 
     @property
     def domain(self) -> Shape:
-        return tuple(self.entries.shape[self.entries.ndim - self.rank :])  # type: ignore[operator]
+        return tuple(self.entries.shape[self.entries.ndim - self.rank :])
 
     @property
     def codomain(self) -> Shape:
@@ -58,7 +58,7 @@ class Diagonal(LinearOperator):
 
     @property
     def batch(self) -> Shape:
-        return tuple(self.entries.shape[: self.entries.ndim - self.rank])  # type: ignore[operator]
+        return tuple(self.entries.shape[: self.entries.ndim - self.rank])
 
     @property
     def symmetric(self) -> bool:

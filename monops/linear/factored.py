@@ -14,8 +14,8 @@ from monops.linear.base import LinearOperator
 class Factored(LinearOperator):
     """`op`, whose resolvents (one for each step), norm and monotonicity are kept from their first use on.
 
-    They live as long as this object. The adjoint shares them: `Factored(op).H.resolvent(step)` costs nothing once `Factored(op).resolvent(step)` is
-    there. The factors are plain numbers, computed without gradients.
+    They live as long as this object. The adjoint shares them: with F = Factored(op), `F.H.resolvent(step)` costs
+    nothing once `F.resolvent(step)` is there. The factors are plain numbers, computed without gradients.
 
     Example:
         >>> import torch
@@ -27,9 +27,7 @@ class Factored(LinearOperator):
 
     op: LinearOperator
     is_adjoint: bool = False
-    factors: dict[float, LinearOperator] = field(
-        default_factory=dict, repr=False, metadata={"memo": True}
-    )
+    factors: dict[float, LinearOperator] = field(default_factory=dict, repr=False, metadata={"memo": True})
     facts: dict[str, float] = field(default_factory=dict, repr=False, metadata={"memo": True})
 
     @property
@@ -87,9 +85,6 @@ class Factored(LinearOperator):
 
     def to_dense(self) -> Array:
         return self.current.to_dense()
-
-    def _apply_plus(self, x: Array, shift: Array) -> Array:
-        return self.current._apply_plus(x, shift)
 
     def _take(self, index: Array, batch: Shape) -> LinearOperator:
         return Factored(self.op._take(index, batch), self.is_adjoint)

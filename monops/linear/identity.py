@@ -30,8 +30,8 @@ class Identity(LinearOperator):
 
     shape: Shape
     scale: float | Array = field(default=1.0, metadata={"axes": "domain"})
-    dtype: DType = field(default=torch.float32, kw_only=True)  # type: ignore[assignment]
-    device: torch.device = field(default=torch.device("cpu"), kw_only=True)  # type: ignore[assignment]
+    dtype: DType = field(default=torch.float32, kw_only=True)
+    device: torch.device = field(default=torch.device("cpu"), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -107,8 +107,8 @@ class Zero(LinearOperator):
 
     shape: Shape
     out: Shape | None = None
-    dtype: DType = field(default=torch.float32, kw_only=True)  # type: ignore[assignment]
-    device: torch.device = field(default=torch.device("cpu"), kw_only=True)  # type: ignore[assignment]
+    dtype: DType = field(default=torch.float32, kw_only=True)
+    device: torch.device = field(default=torch.device("cpu"), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))

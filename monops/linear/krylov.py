@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from monops.arrays import Array, DType, Shape, epsilon, flatten_trailing, is_torch, namespace, norm
-from monops.errors import NonFiniteError, NotConvergedError, OptionError
 from monops.autodiff import Problem, solve_implicitly
+from monops.errors import NonFiniteError, NotConvergedError, OptionError
 from monops.linear.base import LinearOperator
 from monops.linear.identity import Identity
 
@@ -164,9 +164,7 @@ def _gmres(resolvent: Krylov, b: Array, target: Array) -> tuple[Array, Array]:
     return x, norm(r, axes)
 
 
-def _gmres_cycle(
-    system: LinearOperator, r: Array, residual: Array, target: Array, axes: int, restart: int
-) -> Array:
+def _gmres_cycle(system: LinearOperator, r: Array, residual: Array, target: Array, axes: int, restart: int) -> Array:
     """The correction to x from one Arnoldi basis (orthogonalised twice), by Givens rotations, a sample each."""
     xp = namespace(r)
     column = (...,) + (None,) * axes

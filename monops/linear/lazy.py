@@ -57,7 +57,7 @@ class Composed(LinearOperator):
 
     left: LinearOperator
     right: LinearOperator
-    symmetric: bool = field(default=False, init=False)  # type: ignore[assignment]
+    symmetric: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symmetric", self.left._is_adjoint_of(self.right))

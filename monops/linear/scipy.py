@@ -67,7 +67,7 @@ class FromScipy(LinearOperator):
 
     def apply(self, x: Array) -> Array:
         rows = (self.op @ x.reshape(-1, x.shape[-1]).T).T
-        return rows.reshape(*x.shape[:-1], -1).astype(self.dtype, copy=False)
+        return rows.reshape(*x.shape[:-1], *self.codomain).astype(self.dtype, copy=False)
 
     def adjoint(self) -> LinearOperator:
         return FromScipy(self.op.T if self.is_sparse else self.op.H)

@@ -1,8 +1,9 @@
 """Monotone operators, their resolvents and their algebra."""
 
 from monops.monotone.affine import Affine, FromResolvent
-from monops.monotone.algebra import Inverse, MonotoneSum, Multiple, Perturbed, Precomposed, Translated
+from monops.monotone.algebra import Inverse, MonotoneSum, Multiple, Perturbed, Translated
 from monops.monotone.base import MonotoneOperator, Resolvent
+from monops.monotone.precomposed import Precomposed
 from monops.monotone.subdifferential import NormalCone, Subdifferential
 
 __all__ = [

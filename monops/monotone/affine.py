@@ -29,7 +29,7 @@ class Affine(MonotoneOperator):
         ShapeError, DTypeError, DeviceError: b does not fit M.
         OptionError: a negative claim.
 
-    Source: Winston & Kolter 2020, section 3 (F(z) = (I - W) z - (U x + b)).
+    Source: Winston & Kolter 2020, theorem 1: F(z) = (I - W) z - (U x + b).
 
     Example:
         >>> import torch
@@ -62,13 +62,13 @@ class Affine(MonotoneOperator):
         return tuple(self.b.shape[: self.b.ndim - len(self.domain)])
 
     @cached_property
-    def strong_monotonicity(self) -> float:  # type: ignore[override]
+    def strong_monotonicity(self) -> float:
         if self.claim is not None:
             return self.claim
         return max(0.0, self.linear.monotonicity())
 
     @cached_property
-    def lipschitz(self) -> float:  # type: ignore[override]
+    def lipschitz(self) -> float:
         return self.linear.norm()
 
     @property
@@ -88,8 +88,8 @@ class Affine(MonotoneOperator):
         J = self.linear.resolvent(require_step(step, "Affine.resolvent"))
         return AffineResolvent(J, J.apply(step * self.b))
 
-    def scale(self, x: Array) -> Array:
-        return norm(self.b, len(self.domain))
+    def scale(self, zero: Array, rank: int) -> Array:
+        return norm(self.b, rank)
 
     def zero(self) -> Array:
         M = self.linear
@@ -119,12 +119,13 @@ class AffineResolvent(Resolvent):
 
     def __post_init__(self) -> None:
         R = self.linear
-        object.__setattr__(self, "_wanted", (R.domain, R.dtype, R.device, "the resolvent"))
+        kernel = R.apply if self.shift is None else R._plus_shift(self.shift)
+        object.__setattr__(self, "_call", (kernel, (R.domain, R.dtype, R.device, "the resolvent")))
 
     def __call__(self, x: Array) -> Array:
-        R = self.linear
-        check_array(x, *self._wanted)  # type: ignore[attr-defined]
-        return R.apply(x) if self.shift is None else R._apply_plus(x, self.shift)
+        kernel, wanted = self.__dict__["_call"]
+        check_array(x, *wanted)
+        return kernel(x)
 
     def derivative(self, x: Array) -> LinearOperator:
         return self.linear
@@ -178,5 +179,6 @@ class FromResolvent(MonotoneOperator):
 
 def take(x: Array | None, index: Array, batch: Shape, domain: Shape) -> Array | None:
     """The samples `index` of `x`, if it has data of single samples: as many axes as the states, not broadcast."""
-    is_per_sample = x is not None and x.ndim == len(batch) + len(domain) and x.shape[0] > 1
-    return x[index] if is_per_sample else x  # type: ignore[index]
+    if x is None or x.ndim < len(batch) + len(domain) or x.shape[0] == 1:
+        return x
+    return x[index]

@@ -1,15 +1,12 @@
-"""Sums, multiples, translations, inverses and compositions of monotone operators."""
+"""Sums, multiples, translations and inverses of monotone operators."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
-import torch
-
-from monops.arrays import Array, Shape, detach, norm
-from monops.errors import NoResolventError, OptionError
+from monops.arrays import Array, Shape
+from monops.errors import NoResolventError
 from monops.linear import Identity, LinearOperator
 from monops.monotone.affine import take
 from monops.monotone.base import MonotoneOperator, Resolvent, require_step
@@ -69,9 +66,6 @@ class Multiple(MonotoneOperator):
     def resolvent(self, step: float) -> Resolvent:
         return self.A.resolvent(require_step(step, "Multiple.resolvent") * self.factor)
 
-    def scale(self, x: Array) -> Array | float:
-        return self.factor * self.A.scale(x)
-
     def take(self, index: Array, batch: Shape) -> Multiple:
         return Multiple(self.factor, self.A.take(index, batch))
 
@@ -106,9 +100,6 @@ class Translated(MonotoneOperator):
 
     def resolvent(self, step: float) -> Resolvent:
         return Transformed(self.A.resolvent(step), shift=-self.center, offset=self.center)
-
-    def scale(self, x: Array) -> Array | float:
-        return self.A.scale(x) + norm(self.center, len(self.domain) if self.domain else 1)
 
     def take(self, index: Array, batch: Shape) -> Translated:
         return Translated(self.A.take(index, batch), _take_shift(self.center, index, batch))
@@ -151,10 +142,6 @@ class Perturbed(MonotoneOperator):
         shrink = 1 / (1 + require_step(step, "Perturbed.resolvent") * self.curvature)
         return Transformed(self.A.resolvent(step * shrink), inner=shrink, shift=-step * shrink * self.shift)
 
-    def scale(self, x: Array) -> Array | float:
-        size = norm(self.shift, len(self.domain) if self.domain else 1) if hasattr(self.shift, "ndim") else 0.0
-        return self.A.scale(x) + size
-
     def take(self, index: Array, batch: Shape) -> Perturbed:
         return Perturbed(self.A.take(index, batch), self.curvature, _take_shift(self.shift, index, batch))
 
@@ -193,9 +180,6 @@ class MonotoneSum(MonotoneOperator):
             f"the resolvent of {type(self.A).__name__} + {type(self.B).__name__} is not known; hand the two terms "
             "to a splitting method instead"
         )
-
-    def scale(self, x: Array) -> Array | float:
-        return self.A.scale(x) + self.B.scale(x)
 
     def take(self, index: Array, batch: Shape) -> MonotoneSum:
         return MonotoneSum(self.A.take(index, batch), self.B.take(index, batch))
@@ -239,79 +223,7 @@ class Inverse(MonotoneOperator):
         return Inverse(self.A.take(index, batch))
 
 
-@dataclass(frozen=True, eq=False)
-class Precomposed(MonotoneOperator):
-    """Kᴴ ∘ A ∘ K, for K with K Kᴴ = ν I and ν > 0. Made by `A.precompose(K)`.
-
-    The condition is checked at construction on a random vector, which also gives ν. The resolvent is
-    x - Kᴴ(K x - J(K x))/ν with J that of A at ν·step (Bauschke & Combettes 2017, proposition 23.25).
-
-    Raises:
-        OptionError: K Kᴴ is no multiple of the identity.
-    """
-
-    A: MonotoneOperator
-    K: LinearOperator
-    nu: float = field(default=0.0, init=False)
-
-    def __post_init__(self) -> None:
-        K = self.K
-        y = K._from_numpy(np.random.default_rng(0).standard_normal(K.codomain))
-        with torch.no_grad():
-            image = K.apply(K.H.apply(y))
-        nu = float((image * y).sum() / (y * y).sum())
-        if not (nu > 0 and float(abs(detach(image) - nu * y).max()) <= 1e-4 * nu * float(abs(y).max())):
-            raise OptionError(f"precompose wants K Kᴴ = ν I with ν > 0, which is false for {K.signature}")
-        object.__setattr__(self, "nu", nu)
-
-    @property
-    def domain(self) -> Shape:
-        return self.K.domain
-
-    @property
-    def strong_monotonicity(self) -> float:
-        is_square = math.prod(self.K.domain) == math.prod(self.K.codomain)
-        return self.nu * self.A.strong_monotonicity if is_square else 0.0
-
-    @property
-    def lipschitz(self) -> float:
-        return self.nu * self.A.lipschitz
-
-    def apply(self, x: Array) -> Array:
-        return self.K.H.apply(self.A.apply(self.K.apply(x)))
-
-    def derivative(self, x: Array) -> LinearOperator:
-        return self.K.H @ self.A.derivative(self.K.apply(x)) @ self.K
-
-    def resolvent(self, step: float) -> PrecomposedResolvent:
-        J = self.A.resolvent(self.nu * require_step(step, "Precomposed.resolvent"))
-        return PrecomposedResolvent(J, self.K, self.nu)
-
-    def take(self, index: Array, batch: Shape) -> Precomposed:
-        return Precomposed(self.A.take(index, batch), self.K._take(index, batch))
-
-
-@dataclass(frozen=True, eq=False)
-class PrecomposedResolvent(Resolvent):
-    """x ↦ x - Kᴴ(K x - J(K x))/ν."""
-
-    J: Resolvent
-    K: LinearOperator
-    nu: float
-
-    def __call__(self, x: Array) -> Array:
-        y = self.K.apply(x)
-        return x - self.K.H.apply(y - self.J(y)) / self.nu
-
-    def derivative(self, x: Array) -> LinearOperator:
-        D = self.J.derivative(self.K.apply(x))
-        return Identity.like(self.K) - self.K.H @ (Identity.like(D) - D) @ self.K / self.nu
-
-    def take(self, index: Array, batch: Shape) -> PrecomposedResolvent:
-        return PrecomposedResolvent(self.J.take(index, batch), self.K._take(index, batch), self.nu)
-
-
 def _take_shift(v: Array | float, index: Array, batch: Shape) -> Array | float:
-    if not hasattr(v, "ndim") or v.ndim <= len(batch):
+    if isinstance(v, float) or v.ndim <= len(batch):
         return v
     return take(v, index, batch, tuple(v.shape[len(batch) :]))

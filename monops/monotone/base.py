@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 import torch
 
 from monops import tree
-from monops.arrays import Array, Shape, is_torch
+from monops.arrays import Array, Shape, is_torch, norm
 from monops.errors import DTypeError, NotSingleValuedError, OptionError, StepSizeError
 from monops.linear import FromCallable, Identity, LinearOperator
 
@@ -102,9 +102,15 @@ class MonotoneOperator(ABC):
         params = (x, *flat.leaves)
         return FromCallable(push, pull, domain, params=params, dtype=x.dtype, device=x.device)
 
-    def scale(self, x: Array) -> Array | float:
-        """The size, one number a sample, with which a residual of A is compared beside ‖x‖: ‖A(0)‖ where known."""
-        return 0.0
+    def scale(self, zero: Array, rank: int) -> Array:
+        """‖A(0)‖, one number a sample, with which residuals are compared beside ‖point‖; 0 where A is set-valued.
+
+        Shapes: `zero` (*batch, *domain), a zero state with `rank` domain axes → (*batch).
+        """
+        try:
+            return norm(self.apply(zero), rank)
+        except NotSingleValuedError:
+            return norm(zero, rank)
 
     def zero(self) -> Array | None:
         """A zero state with this operator's batch axes, dtype and device, where it knows them."""
@@ -164,7 +170,7 @@ class MonotoneOperator(ABC):
 
     def precompose(self, K: LinearOperator) -> MonotoneOperator:
         """Kᴴ ∘ A ∘ K for K with K Kᴴ = ν I, ν > 0."""
-        from monops.monotone.algebra import Precomposed
+        from monops.monotone.precomposed import Precomposed
 
         return Precomposed(self, K)
 
@@ -174,4 +180,3 @@ def require_step(step: float, what: str) -> float:
     if not 0 < step < math.inf:
         raise StepSizeError(f"{what} wants a step in (0, ∞), got {step}")
     return step
-

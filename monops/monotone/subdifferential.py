@@ -82,8 +82,11 @@ class ProxResolvent(Resolvent):
     f: Function
     step: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_prox", self.f.prox_at(self.step))
+
     def __call__(self, x: Array) -> Array:
-        return self.f.prox(x, self.step)
+        return self.__dict__["_prox"](x)
 
     def derivative(self, x: Array) -> LinearOperator:
         return self.f.prox_derivative(x, self.step)
@@ -95,6 +98,6 @@ class ProxResolvent(Resolvent):
 
 def _require_shared(f: Function) -> None:
     """Raise where a parameter of f may belong to single samples: it has more axes than one point."""
-    for item in dataclasses.fields(f):  # type: ignore[arg-type]
+    for item in dataclasses.fields(f):
         if getattr(getattr(f, item.name), "ndim", 0) > f.axes:
             raise NotImplementedError(f"{type(f).__name__} has parameters for single samples")

@@ -30,8 +30,7 @@ class MonotoneDense(nn.Module):
     Raises:
         OptionError: an argument outside its range.
 
-    Source: Winston & Kolter 2020, section 3.1 and appendix D (the parameterisation); uniform initialisation with the
-    bounds of `torch.nn.Linear`, as in the authors' experiments.
+    Source: Winston & Kolter 2020, proposition 1; uniform initialisation with the bounds of `torch.nn.Linear`.
 
     Example:
         >>> import torch

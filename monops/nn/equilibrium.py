@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from torch import nn
 
-from monops.implicit import WarmStart, equilibrium
 from monops.errors import NonFiniteError, OptionError
 from monops.functions import Function, ReLU
+from monops.implicit import WarmStart, equilibrium
 from monops.linear import LinearOperator
 from monops.monotone import Affine, Subdifferential
 from monops.result import Result, Status
@@ -71,7 +71,7 @@ class Equilibrium(nn.Module):
         tol: float = 1e-4,
         backward_tol: float | None = None,
         max_steps: int = 500,
-        check_every: int = 1,
+        check_every: int = 3,
         warm_start: bool = False,
     ) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Equilibrium(nn.Module):
         self.linear = linear
         self.activation = activation
         self.method = method
-        self.options = {"tol": tol, "max_steps": max_steps, "check_every": check_every}
+        self.options: dict[str, Any] = {"tol": tol, "max_steps": max_steps, "check_every": check_every}
         self.backward_tol = backward_tol
         self.warm = WarmStart() if warm_start else None
         self.last: Result | None = None
@@ -94,9 +94,7 @@ class Equilibrium(nn.Module):
             A, B = self.problem(x)
             if getattr(self.method, "step", None) == "auto":
                 self.tune(x)
-            result = equilibrium(
-                self.method, A, B, backward_tol=self.backward_tol, warm=self.warm, **self.options
-            )
+            result = equilibrium(self.method, A, B, backward_tol=self.backward_tol, warm=self.warm, **self.options)
         if result.status is Status.NON_FINITE:
             raise NonFiniteError(self._diagnose(x, result))
         self.last = result.record["forward"]

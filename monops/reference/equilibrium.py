@@ -41,7 +41,7 @@ def _one(matrix: np.ndarray, b: np.ndarray, prox: Elementwise, slope: Elementwis
     for _ in range(max_steps):
         v = z - (matrix @ z - b)
         r = z - prox(v, 1.0)
-        size = np.linalg.norm(r)
+        size = float(np.linalg.norm(r))
         scale = np.linalg.norm(z) + np.linalg.norm(b)
         if size <= 4e-16 * scale:
             return z

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 from monops.arrays import Array
 from monops.errors import OptionError, StepSizeError
@@ -61,6 +62,10 @@ class SplittingMethod(ABC):
     @abstractmethod
     def advance(self, plan: Any, z: Array) -> Step:
         """One iteration from state z. Only + - * / and calls of operators, so torch and NumPy both run it."""
+
+    def with_step(self, step: StepSize) -> Self:
+        """The same method with another step size."""
+        return dataclasses.replace(self, step=step)  # type: ignore[type-var]
 
     def start(self, z0: Array) -> Array:
         """The first state, from the point (or the state of an earlier solve) that the user starts from."""

@@ -20,7 +20,7 @@ class DouglasRachford(SplittingMethod):
     Args:
         step: α in (0, ∞), or "auto".
 
-    Source: Lions & Mercier 1979, algorithm 2; rate: Giselsson 2017, as the average of I and the Peaceman-Rachford operator.
+    Source: Lions & Mercier 1979. Rate: Giselsson 2017, for the average of I and the Peaceman-Rachford operator.
 
     Example:
         >>> round(DouglasRachford(0.5).rate(m=1.0, L=2.0), 4)

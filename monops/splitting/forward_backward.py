@@ -22,7 +22,8 @@ class ForwardBackward(SplittingMethod):
         step: α in (0, 2β), or "auto".
         allow_unproven: accept a step outside of the interval, and an A for which no bound is known.
 
-    Source: Winston & Kolter 2020, section 3.3; Bauschke & Combettes 2017, theorem 26.14. Rate: √(1 - 2αm + α²L²).
+    Source: Bauschke & Combettes 2017, chapter 26; used for equilibrium networks by Winston & Kolter 2020. Rate:
+    √(1 - 2αm + α²L²).
 
     Example:
         >>> ForwardBackward(0.25).rate(m=1.0, L=2.0) ** 2
@@ -51,7 +52,7 @@ class ForwardBackward(SplittingMethod):
 
     def rate(self, m: float, L: float) -> float | None:
         step = self._step_for(m, L)
-        if step is None or not (m > 0 and L < math.inf):
+        if step is None or not (m > 0 and math.inf > L):
             return None
         factor = math.sqrt(max(0.0, 1 - 2 * step * m + (step * L) ** 2))
         return factor if factor < 1 else None

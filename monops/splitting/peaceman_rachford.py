@@ -19,8 +19,8 @@ class PeacemanRachford(SplittingMethod):
     Args:
         step: α in (0, ∞), or "auto".
 
-    Source: Lions & Mercier 1979, algorithm 1; Winston & Kolter 2020, section 3.3. Rate: Giselsson 2017 (*Tight global linear
-    convergence rate bounds for Douglas-Rachford splitting*), which bounds the reflected resolvent of A.
+    Source: Lions & Mercier 1979; used for equilibrium networks by Winston & Kolter 2020. Rate: Giselsson 2017 (*Tight
+    global linear convergence rate bounds for Douglas-Rachford splitting*), which bounds the reflected resolvent of A.
 
     Example:
         >>> PeacemanRachford("auto").best_step(m=1.0, L=4.0)
@@ -48,7 +48,7 @@ class PeacemanRachford(SplittingMethod):
 
 
 def reflected_rate(step: float, m: float, L: float) -> float | None:
-    """√(1 - 4αm/(1 + 2αm + α²L²)): contraction factor of 2 J_A - I; None unless A is strongly monotone and Lipschitz."""
-    if not (m > 0 and L < math.inf):
+    """√(1 - 4αm/(1 + 2αm + α²L²)), which 2 J_A - I contracts by; None unless A is strongly monotone and Lipschitz."""
+    if not (m > 0 and math.inf > L):
         return None
     return math.sqrt(max(0.0, 1 - 4 * step * m / (1 + 2 * step * m + (step * L) ** 2)))

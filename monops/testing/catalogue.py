@@ -110,7 +110,10 @@ def _callable(draw: Draw) -> LinearCase:
     matrix[np.arange(n), np.arange(n) - 1] = weights
     if is_torch(draw.dtype):
         op = FromCallable(
-            lambda x, w: w * x.roll(1, -1), lambda y, w: (w * y).roll(-1, -1), (n,), params=(draw.put(weights),),
+            lambda x, w: w * x.roll(1, -1),
+            lambda y, w: (w * y).roll(-1, -1),
+            (n,),
+            params=(draw.put(weights),),
             **draw.kind,
         )
     else:
@@ -136,7 +139,7 @@ def _scaled(draw: Draw) -> LinearCase:
 
 def _krylov(draw: Draw) -> LinearCase:
     case = _callable(draw)
-    step = 0.5 / (1 + np.linalg.norm(case.matrix, 2))
+    step = 0.5 / (1 + float(np.linalg.norm(case.matrix, 2)))
     return LinearCase(Krylov(case.op, step), np.linalg.inv(np.eye(draw.size) + step * case.matrix))
 
 
@@ -183,7 +186,7 @@ class FunctionCase(NamedTuple):
 
     f: Function
     reference: str
-    parameters: dict[str, float]
+    parameters: dict[str, Any]
 
 
 FUNCTIONS: dict[str, Callable[[], FunctionCase]] = {

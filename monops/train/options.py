@@ -13,7 +13,7 @@ from monops.models import METHODS, digits_dense, mnist_dense
 
 MODELS = {"digits": digits_dense, "mnist": mnist_dense}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-CHANGEABLE = ("epochs", "device")  # what may differ when a run goes on
+CHANGEABLE = ("epochs", "device", "threads")  # what may differ when a run goes on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class Options:
         seed: of the initial weights and of the order of the images, ≥ 0.
         device: a torch device, such as "cpu" or "cuda".
         dtype: "float32" or "float64".
+        threads: of the CPU, ≥ 1; as many as torch has unless given. They can change the last bits.
 
     Raises:
         OptionError: a value is outside its range.
@@ -53,6 +54,7 @@ class Options:
     seed: int = 0
     device: str = "cpu"
     dtype: str = "float32"
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("model", MODELS), ("method", METHODS), ("dtype", DTYPES)):
@@ -62,7 +64,9 @@ class Options:
                 _check_number(name, getattr(self, name), bound)
         for name in ("max_steps", "epochs", "batch", "decay_every", "tune_every", "seed"):
             _check_whole(name, getattr(self, name), 0 if name == "seed" else 1)
-        _check_device(self.device)
+        if self.threads is not None:
+            _check_whole("threads", self.threads, 1)
+        check_device(self.device)
 
 
 def merge(saved: Mapping[str, Any], changes: Mapping[str, Any], path: str | Path) -> Options:
@@ -92,7 +96,12 @@ def _check_whole(name: str, value: Any, least: int) -> None:
         raise OptionError(f"{name}: got {value!r}, wanted a whole number ≥ {least}")
 
 
-def _check_device(name: str) -> None:
+def check_device(name: str) -> None:
+    """Raise unless numbers can be put on the torch device `name`, and read back.
+
+    Raises:
+        DeviceError: torch knows no such device, or it is not there.
+    """
     try:
         torch.zeros(1, device=name).item()
     except (RuntimeError, AssertionError) as error:
@@ -101,6 +110,6 @@ def _check_device(name: str) -> None:
 
 
 DEFAULTS = {
-    "digits": Options(model="digits", epochs=20, batch=32, rate=5e-3),
+    "digits": Options(model="digits", epochs=15, batch=16, rate=5e-3),
     "mnist": Options(model="mnist"),
 }

@@ -1,7 +1,8 @@
 """A plain loop, and a state that holds all that the next epoch depends on."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch.nn import functional
 
 from monops import checkpoint
 from monops.data import Dataset
-from monops.errors import CheckpointError, NonFiniteError, OptionError
+from monops.errors import CheckpointError, MonopsError, NonFiniteError, OptionError, StepSizeError
 from monops.models import METHODS, Classifier
 from monops.result import Result, Status
 from monops.train.options import DTYPES, MODELS, Options, merge
@@ -37,7 +38,7 @@ class Training:
     """
 
     def __init__(self, options: Options) -> None:
-        self.options = options
+        self.options = replace(options, threads=options.threads or torch.get_num_threads())
         self.model = _new_model(options)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.rate)
         self.generator = torch.Generator().manual_seed(options.seed)
@@ -51,7 +52,8 @@ class Training:
 
         Args:
             path: the checkpoint.
-            changes: options that the caller wants; all but `epochs` and `device` must be as saved.
+            changes: options that the caller wants; all must be as saved, but for `epochs`, `device`
+                and `threads`.
 
         Raises:
             CheckpointError: `save` did not write the file, or its tensors do not fit the model.
@@ -70,8 +72,7 @@ class Training:
             raise CheckpointError(f"{path}: got no state of a training ({error!r})") from error
         if training.options.epochs < training.epoch:
             raise OptionError(
-                f"epochs: got {training.options.epochs}, wanted at least the {training.epoch} "
-                f"that {path} has behind it"
+                f"epochs: got {training.options.epochs}, wanted at least the {training.epoch} that {path} has behind it"
             )
         return training
 
@@ -128,22 +129,23 @@ class Training:
                 batch; the checkpoint of the last good epoch stays as it is.
         """
         data = self.on_device(data)
-        while self.epoch < self.options.epochs:
-            record = self._run_epoch(data, on_batch)
-            self.epoch += 1
-            self.seconds += record["seconds"]
-            self.curve.append(record)
-            if path is not None:
-                self.save(path)
-            on_epoch(record)
+        with _threads(self.options.threads):
+            while self.epoch < self.options.epochs:
+                record = self._run_epoch(data, on_batch)
+                self.epoch += 1
+                self.seconds += record["seconds"]
+                self.curve.append(record)
+                if path is not None:
+                    self.save(path)
+                on_epoch(record)
 
     @torch.no_grad()
     def accuracy(self, x: Tensor, y: Tensor) -> float:
-        """The share of images x (n, *shape) that the model classifies as y (n,)."""
+        """The share of images x (n, *shape) which the model classifies as y (n,)."""
         self.model.eval()
         right = torch.zeros((), dtype=torch.int64, device=y.device)
         for images, labels in zip(x.split(_TEST_BATCH), y.split(_TEST_BATCH), strict=True):
-            right += (self.model(images).argmax(1) == labels).sum()
+            right += (self._logits(images).argmax(1) == labels).sum()
         return int(right) / len(y)
 
     def _run_epoch(self, data: Dataset, on_batch: Callable[[Record], None]) -> Record:
@@ -159,10 +161,11 @@ class Training:
                 if index % self.options.tune_every == 0:
                     self._tune(data)
                 self._learn(data.train_x[rows], data.train_y[rows], sums)
-            except NonFiniteError as error:
+            except MonopsError as error:
                 sums.require_finite()  # an earlier batch may be to blame
-                raise sums.blame(index, str(error)) from error
+                raise type(error)(sums.place(index, str(error))) from error
             if index % _REPORT_EVERY == 0:
+                sums.require_finite()
                 on_batch(sums.means() | {"progress": (index + 1) / len(batches)})
         sums.require_finite()
         self._require_finite_weights()
@@ -176,8 +179,18 @@ class Training:
             images = data.train_x[: self.options.batch]
             self.model.layer.tune(self.model.inputs(images))
 
+    def _logits(self, x: Tensor) -> Tensor:
+        """The model's output; an "auto" step that the weights have outgrown is tuned anew."""
+        try:
+            return self.model(x)
+        except StepSizeError:
+            if self.options.step != "auto":
+                raise
+            self.model.layer.tune(self.model.inputs(x))
+            return self.model(x)
+
     def _learn(self, x: Tensor, y: Tensor, sums: "_Sums") -> None:
-        logits = self.model(x)
+        logits = self._logits(x)
         loss = functional.cross_entropy(logits, y)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -193,9 +206,7 @@ class Training:
     def _require_finite_weights(self) -> None:
         for name, parameter in self.model.named_parameters():
             if not torch.isfinite(parameter).all():
-                raise NonFiniteError(
-                    f"epoch {self.epoch + 1}, last batch: {name} is no longer finite"
-                )
+                raise NonFiniteError(f"epoch {self.epoch + 1}, last batch: {name} is no longer finite")
 
 
 class _Sums:
@@ -230,13 +241,24 @@ class _Sums:
     def require_finite(self) -> None:
         bad = torch.isfinite(self.losses).logical_not().nonzero().flatten().tolist()
         if bad:
-            raise self.blame(bad[0], f"the loss is {self.losses[bad[0]].item()}")
+            reason = f"the loss is {self.losses[bad[0]].item()}"
+            raise NonFiniteError(self.place(bad[0], reason))
 
-    def blame(self, batch: int, reason: str) -> NonFiniteError:
-        return NonFiniteError(
+    def place(self, batch: int, reason: str) -> str:
+        return (
             f"epoch {self.epoch}, batch {batch} of 0 … {len(self.losses) - 1}: {reason}; "
             f"the state after epoch {self.epoch - 1} is the last good one"
         )
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _new_model(options: Options) -> Classifier:

@@ -1,0 +1,191 @@
+"""The laws of convex functions and their proximal maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from monops.arrays import Array, DType, is_torch, namespace, norm, to_numpy
+from monops.errors import NotSingleValuedError, StepSizeError
+from monops.functions import Function
+from monops.testing.laws import Laws, derivative_law, inner, loop_over_batch
+
+STEPS = (0.1, 1.0, 7.0)
+
+
+def check_function(
+    f: Function,
+    samples: Array | None = None,
+    *,
+    steps: Sequence[float] = STEPS,
+    dtype: DType = torch.float64,
+    seed: int = 0,
+    tol: float | None = None,
+) -> None:
+    """Raise unless `f` obeys the laws of a convex function with a proximal map.
+
+    With p = prox(x, step) and v = (x - p)/step, at several steps:
+
+    - f(u) ≥ f(p) + ⟨v, u - p⟩ for all u, which is what makes p the minimiser (other proxes, and points around p, are
+      tried as u);
+    - ‖p - q‖² ≤ ⟨p - q, x - y⟩ for two points, with the claimed strong convexity and smoothness;
+    - the proxes at two steps belong together: p is the prox at t of p + t·v;
+    - Moreau: prox of f* at (x/step, 1/step) is v; Fenchel-Young: f(p) + f*(v) = ⟨p, v⟩; f** is f again;
+    - the derivative of the prox agrees with difference quotients, and lies between 0 and I;
+    - the gradient, where there is one, agrees with difference quotients, and p + step·∇f(p) = x;
+    - an indicator has values 0 and ∞, and one projection for all steps;
+    - a batch is its samples one by one; dtype and library are kept, inputs left untouched, steps ≤ 0 refused.
+
+    Args:
+        f: what to check.
+        samples: points (k, *domain) to check at, k ≥ 2; normal numbers unless given.
+        steps: at which steps of the prox.
+        dtype: of the points, torch's or NumPy's, unless they are given.
+        seed: of the random numbers.
+        tol: largest relative error; the dtype's ε to the power ⅔ unless given.
+
+    Raises:
+        BrokenLaw: an `AssertionError` which says what broke, at which step, by how much.
+
+    Example:
+        >>> from monops import L1
+        >>> check_function(L1(0.3))
+    """
+    given = samples is not None
+    laws = Laws.of(f, seed, samples.dtype if given else dtype, getattr(samples, "device", "cpu"), tol)
+    x = samples if given else laws.normal(20, *(5, 3, 2, 1)[: f.axes], scale=2.0)
+    with torch.no_grad():
+        for step in steps:
+            p = _arrays(laws, f, x, step)
+            _minimiser(laws, f, x, p, step)
+            _pairs(laws, f, x, p, step)
+            _steps(laws, f, x, p, step, steps)
+            _conjugate(laws, f, x, p, step)
+            _derivative(laws, f, x, step)
+            if f.is_indicator:
+                laws.equal("an indicator is 0 on its set", f(p), f(p) * 0, _at(step))
+                laws.equal("a projection projects once", f.prox(p, step), p, _at(step))
+                laws.equal("a projection is the same at every step", f.prox(x, 2 * step), p, _at(step))
+            _gradient(laws, f, x, p, step)
+        for step in (0.0, -1.0, math.nan, math.inf):
+            with laws.refused("a step outside of (0, ∞) is refused", StepSizeError, _at(step)):
+                f.prox(x, step)
+
+
+def _at(step: float) -> str:
+    return f"step {step:g}"
+
+
+def _arrays(laws: Laws, f: Function, x: Array, step: float) -> Array:
+    """Shapes, kinds and batches; returns the prox."""
+    on = _at(step)
+    batch = tuple(x.shape[: x.ndim - f.axes])
+    with laws.untouched(x):
+        p, value = f.prox(x, step), f(x)
+        f.prox_derivative(x, step)
+    laws.same_kind("the prox keeps shape, dtype and device", p, x, tuple(x.shape), on)
+    laws.same_kind("f(x) is one number a sample", value, x, batch, on)
+    laws.equal("the prox of a batch is that of its samples", p, loop_over_batch(lambda v: f.prox(v, step), x), on)
+    at_p = f(p)
+    laws.true("f is finite at its proxes", bool(namespace(x).isfinite(at_p).all()), on)
+    laws.equal("f of a batch is that of its samples", at_p, loop_over_batch(f, p), on, scale=1.0)
+    empty = x[:0]
+    laws.same_kind("an empty batch stays empty", f.prox(empty, step), empty, tuple(empty.shape), on)
+    laws.same_kind("an empty batch has no values", f(empty), empty, (0, *batch[1:]), on)
+    return p
+
+
+def _size(f: Function, x: Array, step: float) -> Array:
+    """The size of f(p) and of products with v, for rounding errors."""
+    return 1 + norm(x, f.axes) ** 2 * (1 + 1 / step) if f.axes else 1 + x * x * (1 + 1 / step)
+
+
+def _minimiser(laws: Laws, f: Function, x: Array, p: Array, step: float) -> None:
+    v, value = (x - p) / step, f(p)
+    rng, scale = laws.draw.rng, to_numpy(abs(x)).max()
+    rivals = [f.prox(x + laws.draw.put(rng.standard_normal(x.shape) * scale * s), step) for s in (1.0, 0.1, 0.001)]
+    rivals += [p + laws.draw.put(rng.standard_normal(x.shape) * scale * s) for s in (1.0, 0.1, 0.001)]
+    rivals += [0 * x, x, 0.5 * (x + p)]
+    allowance = 10 * laws.tol * (_size(f, x, step) + abs(value))
+    for u in rivals:
+        below = value + inner(v, u - p, f.axes) - f(u)
+        laws.at_most("f(u) ≥ f(p) + ⟨v, u - p⟩, so that p = prox(x) is the minimiser", below, allowance, _at(step))
+        at_u = f(u)
+        inside = namespace(x).isfinite(at_u)
+        chord = 0.5 * (at_u[inside] + value[inside])
+        bend = f(0.5 * (u + p))[inside] - chord
+        laws.at_most("f is convex", bend, allowance[inside] + 10 * laws.tol * abs(chord), _at(step))
+
+
+def _pairs(laws: Laws, f: Function, x: Array, p: Array, step: float) -> None:
+    y, q = x[::-1] if not is_torch(x) else x.flip(0), f.prox(x[::-1] if not is_torch(x) else x.flip(0), step)
+    on, d, e = _at(step), p - q, x - y
+    w = (e - d) / step  # the difference of the two subgradients
+    product, square = inner(d, e, f.axes), inner(d, d, f.axes)
+    allowance = 10 * laws.tol * (inner(e, e, f.axes) + _size(f, x, step))
+    laws.at_most("the prox is firmly nonexpansive", square, product + allowance, on)
+    m, L = f.strong_convexity, f.smoothness
+    laws.true("0 ≤ strong_convexity ≤ smoothness", 0 <= m <= L, on, f"m = {m:.3e}, L = {L:.3e}")
+    overlap = inner(w, d, f.axes)
+    laws.at_most(f"f is strongly convex with m = {m:.3g}", m * square, overlap + allowance / step, on)
+    if 0 < L < math.inf:
+        square = inner(w, w, f.axes) / L
+        laws.at_most(f"f is smooth with L = {L:.3g}", square, overlap + allowance / step, on)
+
+
+def _steps(laws: Laws, f: Function, x: Array, p: Array, step: float, steps: Sequence[float]) -> None:
+    for t in (*steps, 0.5 * step):
+        again = f.prox(p + (t / step) * (x - p), t)
+        reach = float(norm(p + (t / step) * (x - p), x.ndim))
+        laws.equal(f"p is the prox at step {t:g} of p + {t:g}·v", again, p, _at(step), scale=reach, slack=10)
+
+
+def _conjugate(laws: Laws, f: Function, x: Array, p: Array, step: float) -> None:
+    on, dual, v = _at(step), f.conjugate(), (x - p) / step
+    reach = float(norm(x, x.ndim)) / step
+    laws.equal("Moreau: (x - p)/step is the prox of f*", dual.prox(x / step, 1 / step), v, on, scale=reach, slack=10)
+    twice = dual.conjugate()
+    laws.equal("f** has the prox of f", twice.prox(x, step), p, on, scale=reach * step)
+    value = f(p)
+    laws.equal("f** has the values of f", twice(p), value, on, scale=1.0)
+    # f* may be +∞ next to v, and need not have a formula: half of the digits.
+    accuracy = math.sqrt(laws.tol)
+    gap = value + dual(v) - inner(p, v, f.axes)
+    allowance = accuracy * (_size(f, x, step) + abs(value))
+    known = namespace(x).isfinite(gap)
+    laws.at_most("Fenchel-Young: f(p) + f*(v) = ⟨p, v⟩", abs(gap[known]), allowance[known], on)
+    for y in (laws.normal(*x.shape), 0 * x):
+        below = inner(p, y, f.axes) - value - dual(y)
+        laws.at_most("Fenchel-Young: f(p) + f*(y) ≥ ⟨p, y⟩", below, allowance + accuracy * norm(p * y, x.ndim), on)
+
+
+def _derivative(laws: Laws, f: Function, x: Array, step: float) -> None:
+    on, D = _at(step), f.prox_derivative(x, step)
+    d, e = laws.normal(*x.shape), laws.normal(*x.shape)
+    slope = D(d)
+    laws.same_kind("the derivative of the prox keeps shape and dtype", slope, x, tuple(x.shape), on)
+    derivative_law(laws, "the derivative of the prox", lambda at: f.prox(at, step), slope, x, d, on)
+    left, right = inner(D(d), e, f.axes), inner(d, D(e), f.axes)
+    laws.equal("the derivative of the prox is symmetric", left, right, on, scale=float(norm(d, x.ndim)))
+    curvature, room = inner(slope, d, f.axes), laws.tol * inner(d, d, f.axes)
+    laws.at_most("0 ⪯ derivative of the prox", -curvature, room, on)
+    laws.at_most("derivative of the prox ⪯ I", curvature, inner(d, d, f.axes) + room, on)
+    at_origin: Any = f.prox_derivative(0 * x, step)(d)
+    laws.true("the derivative of the prox is finite at 0", np.isfinite(to_numpy(at_origin)).all(), on)
+
+
+def _gradient(laws: Laws, f: Function, x: Array, p: Array, step: float) -> None:
+    on = _at(step)
+    try:
+        slope = f.gradient(p)
+    except NotSingleValuedError:
+        return
+    laws.same_kind("the gradient keeps shape and dtype", slope, x, tuple(x.shape), on)
+    laws.equal("p + step·∇f(p) = x", p + step * slope, x, on, scale=step * float(norm(slope, x.ndim)), slack=10)
+    d = laws.normal(*x.shape)
+    if f.axes:
+        derivative_law(laws, "∇f is the derivative of f", f, inner(slope, d, f.axes), p, d, on)

@@ -1,0 +1,122 @@
+"""What the batteries share: how a law is stated, checked and reported, and where random data comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from monops.arrays import Array, DType, Shape, device_of, epsilon, is_torch, namespace, to_numpy
+from monops.errors import MonopsError
+from monops.testing.catalogue import Draw
+
+
+class BrokenLaw(MonopsError, AssertionError):
+    """A law does not hold: the message names it, the thing, the input, and the error beside its tolerance."""
+
+
+@dataclass(frozen=True)
+class Laws:
+    """Laws about one thing.
+
+    Args:
+        what: the thing, for messages.
+        draw: the source of its inputs, with their dtype and device.
+        tol: the largest relative error; the dtype's ε to the power ⅔ unless given (4e-11, or 2e-5 in float32).
+    """
+
+    what: str
+    draw: Draw
+    tol: float
+
+    @classmethod
+    def of(cls, thing: object, seed: int, dtype: DType, device: Any, tol: float | None) -> Laws:
+        """Laws about `thing`, with inputs of this dtype and device."""
+        draw = Draw(seed, dtype=dtype, device=device)
+        return cls(type(thing).__name__, draw, epsilon(draw.dtype) ** (2 / 3) if tol is None else tol)
+
+    def normal(self, *shape: int, scale: float = 1.0) -> Array:
+        """Random normal numbers."""
+        return self.draw.put(self.draw.array(*shape, scale=scale))
+
+    def equal(self, law: str, got: Array, want: Array, on: str = "", *, scale: float = 0.0, slack: float = 1.0) -> None:
+        """Raise unless `got` is `want`, up to `slack` tolerances relative to the larger of ‖want‖ and `scale`."""
+        mine, theirs = (to_numpy(v).astype(np.float64) for v in (got, want))
+        if mine.shape != theirs.shape:
+            self.fail(law, on, f"got shape {mine.shape}, wanted {theirs.shape}")
+        size = max(float(np.linalg.norm(theirs)), scale)
+        self.at_most(law, float(np.linalg.norm(mine - theirs)) / (size or 1.0), slack * self.tol, on)
+
+    def at_most(self, law: str, value: Any, bound: Any, on: str = "") -> None:
+        """Raise unless `value` ≤ `bound`, numbers or arrays; NaN breaks the law."""
+        value, bound = np.broadcast_arrays(*(np.asarray(to_numpy(v), dtype=np.float64) for v in (value, bound)))
+        bad = ~(value <= bound)
+        if bad.any():
+            i = tuple(np.argwhere(bad)[0])
+            where = f", sample {i}" if i else ""
+            self.fail(law, on, f"{value[i]:.3e} > {bound[i]:.3e}{where}")
+
+    def true(self, law: str, holds: Any, on: str = "", found: str = "") -> None:
+        """Raise unless `holds`."""
+        if not holds:
+            self.fail(law, on, found or "it does not")
+
+    def same_kind(self, law: str, got: Array, like: Array, shape: Shape, on: str = "") -> None:
+        """Raise unless `got` has this shape, and the array library, dtype and device of `like`."""
+        self.true(law, is_torch(got) == is_torch(like), on, f"got a {type(got).__name__} for a {type(like).__name__}")
+        found, wanted = ((v.dtype, str(device_of(v)), tuple(s)) for v, s in ((got, got.shape), (like, shape)))
+        self.true(law, found == wanted, on, f"got {found}, wanted {wanted}")
+
+    @contextmanager
+    def refused(self, law: str, error: type[MonopsError], on: str = "") -> Iterator[None]:
+        """Raise unless what is inside raises `error`."""
+        try:
+            yield
+        except error:
+            return
+        except Exception as other:
+            self.fail(law, on, f"wanted {error.__name__}, got {type(other).__name__}: {other}")
+        self.fail(law, on, f"wanted {error.__name__}, nothing was raised")
+
+    @contextmanager
+    def untouched(self, x: Array) -> Iterator[None]:
+        """Raise if what is inside writes to `x`."""
+        before = to_numpy(x).copy()
+        yield
+        self.true("inputs are left untouched", np.array_equal(to_numpy(x), before, equal_nan=True))
+
+    def fail(self, law: str, on: str, found: str) -> None:
+        """Raise: the law does not hold."""
+        raise BrokenLaw(f"{self.what}: {law}{f' [{on}]' if on else ''}: {found}")
+
+
+def inner(x: Array, y: Array, axes: int) -> Array:
+    """⟨x, y⟩ over the last `axes` axes."""
+    return (x * y).sum(tuple(range(-axes, 0))) if axes else x * y
+
+
+def slopes(function: Any, x: Array, direction: Array) -> tuple[Array, Array, float]:
+    """Difference quotients of `function` at x, from the right and from the left, and their expected error."""
+    h = epsilon(x.dtype) ** (1 / 3) * (1 + float(abs(x).max()))
+    here, right, left = function(x), function(x + h * direction), function(x - h * direction)
+    return (right - here) / h, (here - left) / h, epsilon(x.dtype) ** (1 / 3)
+
+
+def derivative_law(laws: Laws, law: str, function: Any, slope: Array, x: Array, direction: Array, on: str = "") -> None:
+    """Raise unless `slope` is the derivative of `function` at x along `direction`, wherever there is no kink.
+
+    At a kink the one-sided difference quotients differ. There every entry of a separable function's slope may lie
+    anywhere between them; other entries are judged by their central quotient.
+    """
+    right, left, accuracy = slopes(function, x, direction)
+    central, kink = (right + left) / 2, abs(right - left)
+    allowance = 0.51 * kink + 100 * accuracy * (abs(central) + float(abs(direction).max()))
+    laws.at_most(law, abs(slope - central), allowance, on)
+
+
+def loop_over_batch(function: Any, x: Array) -> Array:
+    """`function` on each sample of x (k, *domain) alone, stacked."""
+    return namespace(x).stack([function(x[i]) for i in range(len(x))])

@@ -1,0 +1,242 @@
+"""The laws of splitting methods."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from monops.arrays import DType, epsilon, norm, to_numpy
+from monops.errors import ConvergenceWarning, StepSizeError
+from monops.functions import L1, SquaredL2
+from monops.implicit import equilibrium
+from monops.linear import Dense
+from monops.monotone import Affine, Subdifferential
+from monops.reference import equilibrium as reference
+from monops.reference.functions import FUNCTIONS as REFERENCE_FUNCTIONS
+from monops.result import Status
+from monops.solver import solve
+from monops.splitting import SplittingMethod
+from monops.testing import catalogue
+from monops.testing.catalogue import Draw, FunctionCase
+from monops.testing.laws import Laws
+
+# The functions that are tried in each dtype; the others in the first one.
+OFTEN = ("ReLU", "L1 (SoftThreshold)", "Tanh")
+DTYPES: tuple[DType, ...] = (torch.float64, torch.float32, np.float64, np.float32)
+
+
+def check_splitting_method(
+    method: SplittingMethod | Callable[[], SplittingMethod],
+    *,
+    max_steps: int = 2000,
+    dtypes: tuple[DType, ...] = DTYPES,
+    device: Any = "cpu",
+    seed: int = 0,
+) -> None:
+    """Raise unless `method` solves 0 ∈ A(z) + B(z) and keeps the promises of a splitting method.
+
+    On random problems, A affine and strongly monotone, B = ∂f for every function f of the package, whose solutions
+    `monops.reference` knows from Newton's method:
+
+    - it reaches the solution within `max_steps` steps, on tensors and NumPy arrays alike, in both precisions; single
+      problems and batches agree; the start is left untouched, dtype and device are kept; `error_bound` is true;
+    - `gap` is an element of A(x) + B(point), with x near the point: it bounds the distance to the solution;
+    - the proven `rate(m, L)` is not exceeded by the contraction of random pairs of states; `best_step` has the best;
+    - out of steps it says so, by status and one warning; a NaN in one sample is reported and spoils no other;
+    - the gradient of `equilibrium` through it is that of the reference.
+
+    Args:
+        method: what to check, with a number or "auto" as its step, or a function (the class, say) that makes it.
+        max_steps: the most steps that it may take.
+        dtypes: in which to check it; torch's or NumPy's.
+        device: for tensors.
+        seed: of the random problems.
+
+    Raises:
+        BrokenLaw: an `AssertionError` which says what broke, on which problem, by how much.
+
+    Example:
+        >>> from monops import PeacemanRachford
+        >>> check_splitting_method(PeacemanRachford("auto"), dtypes=(torch.float64,))
+    """
+    method = method if isinstance(method, SplittingMethod) else method()
+    for dtype in dtypes:
+        laws = Laws.of(method, seed, dtype, device, None)
+        for name, make in catalogue.FUNCTIONS.items():
+            if dtype is dtypes[0] or name in OFTEN:
+                problem = Problem.random(laws.draw, make())
+                on = f"f = {name}, {laws.draw.dtype}"
+                _solution(laws, method, problem, max_steps, on)
+                if dtype is torch.float64:
+                    _gradient(laws, method, problem, on)
+        _failures(laws, method, Problem.random(laws.draw, FunctionCase(L1(0.3), "L1", {"weight": 0.3})), max_steps)
+    laws = Laws.of(method, seed, dtypes[0], device, None)
+    with torch.no_grad():
+        _gap(laws, method)
+        _rate(laws, method)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """0 ∈ matrix·z - b + ∂f(z), on plain arrays; rows of b are samples, solved at very different speeds."""
+
+    matrix: np.ndarray
+    b: np.ndarray
+    f: FunctionCase
+
+    @classmethod
+    def random(cls, draw: Draw, f: FunctionCase, rows: int = 7) -> Problem:
+        """With a matrix whose norm is about three times its monotonicity."""
+        n = draw.size
+        a, b = draw.array(n, n, scale=(2 * n) ** -0.5), draw.array(n, n, scale=(2 * n) ** -0.5)
+        scale = 2.0 ** np.linspace(-6, 3, rows).astype(int)[:, None]
+        return cls(np.eye(n) + a.T @ a + b - b.T, draw.array(rows, n) * scale, f)
+
+    def operators(self, draw: Draw, rows: Any = ...) -> tuple[Affine, Subdifferential]:
+        """A and B, for these rows of b."""
+        return Affine(Dense(draw.put(self.matrix)), draw.put(self.b[rows])), Subdifferential(self.f.f)
+
+    @property
+    def maps(self) -> tuple[Any, Any]:
+        """Prox and its derivative, from the reference."""
+        known = REFERENCE_FUNCTIONS[self.f.reference]
+        return partial(known.prox, **self.f.parameters), partial(known.prox_derivative, **self.f.parameters)
+
+    def solution(self) -> np.ndarray:
+        """The zeros, by Newton's method."""
+        return reference.equilibrium(self.matrix, self.b, *self.maps)
+
+
+def _steps(method: SplittingMethod, L: float) -> Iterator[tuple[SplittingMethod, float]]:
+    """The method at several steps, and these; the method itself where it has none."""
+    if not hasattr(method, "step"):
+        yield method, 1 / L
+        return
+    for factor in (0.03, 0.3, 1.0, 3.0):
+        yield method.with_step(factor / L), factor / L
+
+
+def _solution(laws: Laws, method: SplittingMethod, problem: Problem, max_steps: int, on: str) -> None:
+    A, B = problem.operators(laws.draw)
+    want, tol = problem.solution(), laws.tol
+    start = laws.normal(*problem.b.shape)
+    with laws.untouched(start):
+        result = solve(method, A, B, start, tol=tol, max_steps=max_steps, warn=False)
+    laws.true(
+        f"it converges within {max_steps} steps",
+        result.status is Status.CONVERGED,
+        on,
+        f"{result.status.name} after {result.steps}, residual {np.max(result.residual):.1e}",
+    )
+    laws.same_kind("the solution keeps shape, dtype and device", result.point, start, tuple(start.shape), on)
+    laws.at_most("the residual is within the tolerance", result.residual, tol, on)
+    laws.at_most("samples end before the solve does", result.sample_steps, result.steps, on)
+    error = np.linalg.norm(to_numpy(result.point) - want, axis=-1)
+    size = np.maximum(np.linalg.norm(want, axis=-1), np.linalg.norm(problem.b, axis=-1))
+    laws.at_most("it reaches the solution", error, 100 * tol * size, on)
+    rounding = 100 * epsilon(start.dtype) * size
+    laws.at_most("error_bound bounds the error", error, result.error_bound + rounding, on)
+    for i in (0, len(want) - 1):
+        one = solve(result.method, *problem.operators(laws.draw, i), start[i], tol=tol, max_steps=max_steps, warn=False)
+        laws.same_kind("a single problem has a single solution", one.point, start[i], tuple(start.shape[1:]), on)
+        laws.equal("a sample of a batch is solved as if alone", result.point[i], one.point, on, slack=10)
+        laws.at_most("a sample takes as many steps as if alone", abs(one.steps - result.sample_steps[i]), 5, on)
+    again = solve(result.method, A, B, result.state, tol=2 * tol, check_every=1, warn=False)
+    laws.at_most("its state continues the solve", again.steps, 2, on)
+
+
+def _gradient(laws: Laws, method: SplittingMethod, problem: Problem, on: str) -> None:
+    draw = laws.draw
+    M, b = draw.put(problem.matrix).requires_grad_(), draw.put(problem.b).requires_grad_()
+    g = draw.array(*problem.b.shape)
+    options = {"tol": 1e-12, "max_steps": 5000, "warn": False}
+    z = equilibrium(method, Affine(Dense(M), b), Subdifferential(problem.f.f), **options).point
+    want = reference.gradient(problem.matrix, problem.b, problem.solution(), g, problem.maps[1])
+    for name, mine, theirs in zip("Mb", torch.autograd.grad(z, (M, b), draw.put(g)), want, strict=True):
+        laws.equal(f"the gradient in {name} is the reference's", mine, theirs, on, slack=100)
+
+
+def _failures(laws: Laws, method: SplittingMethod, problem: Problem, max_steps: int) -> None:
+    """Out of steps, and a NaN in one sample; with a numeric step."""
+    A, B = problem.operators(laws.draw)
+    method = solve(method, A, B, warn=False).method
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = solve(method, A, B, tol=laws.tol, max_steps=2)
+    laws.true("out of steps, the status says so", result.status is Status.MAX_STEPS, "", result.status.name)
+    laws.true("it stops at max_steps", result.steps == 2, "", f"{result.steps}")
+    kinds = [warning.category for warning in caught]
+    laws.true("out of steps, there is one warning", kinds == [ConvergenceWarning], "", f"{kinds}")
+    b = problem.b.copy()
+    b[2, 0] = np.nan
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore")
+        spoilt = solve(method, *Problem(problem.matrix, b, problem.f).operators(laws.draw), max_steps=max_steps)
+        clean = solve(method, A, B, max_steps=max_steps)
+    laws.true("a NaN is reported", spoilt.status is Status.NON_FINITE, "", spoilt.status.name)
+    laws.true("a NaN spoils its own sample only", spoilt.converged.tolist() == [i != 2 for i in range(len(b))])
+    others = np.arange(len(b)) != 2
+    laws.equal("samples beside a NaN are solved", to_numpy(spoilt.point)[others], to_numpy(clean.point)[others])
+
+
+def _gap(laws: Laws, method: SplittingMethod) -> None:
+    """With B single-valued, gap = A(x) + B(y) has one solution x: it must lie as near to y as gap is small."""
+    f = SquaredL2(0.7)
+    problem = Problem.random(laws.draw, FunctionCase(f, "SquaredL2", {"weight": 0.7}))
+    A, B = problem.operators(laws.draw)
+    L, m, rank = A.lipschitz, A.strong_monotonicity, 1
+    inverse, want = np.linalg.inv(problem.matrix), laws.draw.put(problem.solution())
+    for trial, step in _steps(method, L):
+        on = f"step {step:.3g}"
+        try:
+            plan = trial.prepare(A, B)
+        except StepSizeError:
+            continue
+        state = trial.start(laws.normal(*problem.b.shape))
+        for _ in range(6):
+            done = trial.advance(plan, state)
+            state, gap, y = done.state, done.gap(), done.point
+            target = to_numpy(gap - f.gradient(y)) + problem.b
+            x = laws.draw.put(target.astype(np.float64) @ inverse.T)
+            room = 100 * laws.tol * (1 + norm(y, rank) + norm(gap, rank))
+            law = "gap is an element of A(x) + B(point) with ‖x - point‖ ≤ 2·step·‖gap‖"
+            laws.at_most(law, norm(x - y, rank), 2 * step * norm(gap, rank) + room / m, on)
+            far = norm(y - want, rank) * m
+            law = "gap bounds the distance: m‖point - z*‖ ≤ (1 + 2·step·L)‖gap‖"
+            laws.at_most(law, far, (1 + 2 * step * L) * norm(gap, rank) + room, on)
+        result = solve(trial, A, B, max_steps=20000, tol=laws.tol, warn=False)
+        last = trial.advance(plan, result.state)
+        laws.at_most("gap vanishes at the solution", norm(last.gap(), rank), 1e3 * laws.tol * (1 + norm(want, rank)), on)
+
+
+def _rate(laws: Laws, method: SplittingMethod) -> None:
+    """Contraction of pairs of states a step, for the claimed rate; the best step has no better neighbour."""
+    for make in catalogue.FUNCTIONS.values():
+        problem = Problem.random(laws.draw, make())
+        A, B = problem.operators(laws.draw)
+        m, L = A.strong_monotonicity, A.lipschitz
+        for trial, step in _steps(method, L):
+            rate, on = trial.rate(m, L), f"step {step:.3g}, f = {problem.f.reference}"
+            if rate is None:
+                continue
+            laws.true("a rate lies in [0, 1]", 0 <= rate <= 1, on, f"{rate}")
+            laws.true("no rate without strong monotonicity beats 1", (trial.rate(0.0, L) or 1.0) >= 1, on)
+            plan = trial.prepare(A, B)
+            for spread in (10.0, 1.0, 0.01):
+                z = trial.start(laws.normal(*problem.b.shape, scale=3.0))
+                w = z + laws.normal(*z.shape, scale=spread)
+                before = norm(z - w, 1)
+                after = norm(trial.advance(plan, z).state - trial.advance(plan, w).state, 1)
+                room = laws.tol * (1 + norm(z, 1))
+                laws.at_most(f"states contract by rate(m, L) = {rate:.4f}", after, rate * before + room, on)
+    best = method.best_step(m, L)
+    if best is not None:
+        rates = [method.with_step(best * factor).rate(m, L) for factor in (1.0, 0.8, 1.25)]
+        laws.true("best_step has the smallest rate", rates[0] is not None, "", "it has none")
+        laws.at_most("best_step has the smallest rate", rates[0], min(1.0 if r is None else r for r in rates[1:]))

@@ -1,0 +1,28 @@
+"""Peak memory of forward and backward, for few and for many steps, each in a process of its own."""
+
+import subprocess
+import sys
+
+SCRIPT = """
+import resource, sys, torch
+from monops import PeacemanRachford, ReLU, Subdifferential, equilibrium
+from tests.benchmarks.problems import dense_affine
+torch.set_num_threads(1)
+A = dense_affine(1024, 4096, requires_grad=True)
+options = dict(tol=1e-30, max_steps=int(sys.argv[1]), check_every=3, warn=False)
+result = equilibrium(PeacemanRachford(0.5), A, Subdifferential(ReLU()), **options)
+result.point.square().sum().backward()
+assert result.steps == result.backward.steps == int(sys.argv[1])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def peak(steps: int) -> float:
+    output = subprocess.run([sys.executable, "-c", SCRIPT, str(steps)], capture_output=True, text=True, check=True)
+    return float(output.stdout)
+
+
+def test_memory_does_not_grow_with_the_steps() -> None:
+    few, many = peak(3), peak(300)
+    print(f"n = 1024, batch 4096: peak {few:.0f} MiB with 3 + 3 steps, {many:.0f} MiB with 300 + 300: {many / few:.3f} ×")
+    assert many <= 1.05 * few  # memory, unlike time, is the same on every run
