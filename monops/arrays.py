@@ -1,6 +1,7 @@
 """The few things in which torch tensors and NumPy arrays differ; the rest is written once over `namespace(x)`."""
 
 import math
+import numbers
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from scipy import special
 
-from monops.errors import DeviceError, DTypeError, NonFiniteError, ShapeError, SingularError
+from monops.errors import DeviceError, DTypeError, NonFiniteError, ShapeError, SingularError, StepSizeError
 
 Array: TypeAlias = Any  # a torch.Tensor or a numpy.ndarray
 DType: TypeAlias = Any  # a torch.dtype or a numpy.dtype
@@ -96,8 +97,18 @@ def _axes(shape: Shape) -> str:
     return ", ".join(map(str, shape)) if shape else "no further axes"
 
 
+def require_step(step: float, owner: object, method: str) -> float:
+    """`step` as a float, once it is certain that it is a number in (0, ∞); `owner` and `method` are for the message."""
+    # The first test spares the common case the slower second one.
+    if (type(step) is float or isinstance(step, numbers.Real)) and 0.0 < step < math.inf:
+        return float(step)
+    raise StepSizeError(f"{type(owner).__name__}.{method} wants a step in (0, ∞), got {step!r}")
+
+
 def norm(x: Array, axes: int) -> Array:
     """Euclidean norm over the last `axes` axes: one number a sample."""
+    if axes == 0:
+        return abs(x)
     last = tuple(range(-axes, 0))
     if isinstance(x, torch.Tensor):
         return torch.linalg.vector_norm(x, dim=last)
@@ -171,8 +182,7 @@ def clip(x: Array, lower: float | Array, upper: float | Array) -> Array:
     """min(max(x, lower), upper) by one kernel; bounds are numbers or arrays, and NaN stays NaN."""
     if isinstance(x, torch.Tensor) and is_torch(lower) != is_torch(upper):
         # torch.clamp takes two numbers or two tensors.
-        lower = lower if is_torch(lower) else torch.full_like(upper, lower)
-        upper = upper if is_torch(upper) else torch.full_like(lower, upper)
+        lower, upper = (torch.as_tensor(v, dtype=x.dtype, device=x.device) for v in (lower, upper))
     return namespace(x).clip(x, lower, upper)
 
 

@@ -11,7 +11,7 @@ import torch
 from monops.arrays import Array, Shape, detach, is_torch, namespace, to_numpy
 from monops.monotone import MonotoneOperator
 from monops.result import History, Result, Status, relative
-from monops.splitting import SplittingMethod, Step
+from monops.splitting import SplittingMethod
 
 # Finished samples are taken out of the batch once they are this share of what is left of it.
 COMPACT_SHARE = 0.25
@@ -52,21 +52,24 @@ class Loop:
         self.unfinished = self.done.size
         self.is_aside = np.zeros(batch, dtype=bool)
         self.aside: tuple[Array, Array] | None = None  # points and states, for the whole batch
-        self.trace: list[tuple[int, np.ndarray, np.ndarray]] = []  # steps, rows and their residuals at each check
+        # Grown by doubling: a small array kept at each check would cut up the memory which the states leave free.
+        self.history = np.empty((16, *batch))
+        self.checks: list[int] = []
 
     def run(self, max_steps: int, check_every: int, callback: Callback | None, compact: bool) -> Result:
         advance, plan = self.method.advance, self.plan
         state, point, steps = self.method.start(self.z0), self.z0, 0
         while steps < max_steps and self.unfinished:
+            del point  # nothing but the state is kept while the next steps are made
             chunk = min(check_every, max_steps - steps)
             for _ in range(chunk - 1):
                 state = advance(plan, state).state
-            step = advance(plan, state)
-            state, point = step.state, step.point
+            state, point, gap = advance(plan, state)
             steps += chunk
-            finished = self._look(step, steps)
+            finished = self._look(gap(), point, steps)
+            del gap
             if callback is not None:
-                callback(Progress(steps, self.trace[-1][2], state, point))
+                callback(Progress(steps, self.residual[self.rows], state, point))
             if finished and compact and self.unfinished:
                 self._set_aside(self.done[self.rows], point, state)
                 plan, state = self._compact(plan, state)
@@ -76,20 +79,26 @@ class Loop:
         self.sample_steps[~self.done] = steps
         return self._result(point, state, steps)
 
-    def _look(self, step: Step, steps: int) -> bool:
+    def _look(self, gap: Array, point: Array, steps: int) -> bool:
         """Update the residuals, by the only wait for the device, and tell whether a sample finished."""
-        residual = to_numpy(relative(step.gap(), step.point, self.scale, self.rank))
-        self.trace.append((steps, self.rows, residual))
+        residual = to_numpy(relative(gap, point, self.scale, self.rank))
         if self.unfinished == self.done.size and residual.min() > self.tol and residual.max() < np.inf:
-            self.residual = residual
+            self.residual[...] = residual
+            self._remember(steps)
             return False
         going = ~self.done[self.rows]
-        self.residual = self.residual.copy()  # the old one is part of the trace
         self.residual[self.rows] = np.where(going, residual, self.residual[self.rows])
+        self._remember(steps)
         self.done = (self.residual <= self.tol) | ~np.isfinite(self.residual)
         self.sample_steps[self.rows] = np.where(going, steps, self.sample_steps[self.rows])
         self.unfinished = int(self.done.size - self.done.sum())
         return bool((going & self.done[self.rows]).any())
+
+    def _remember(self, steps: int) -> None:
+        if len(self.checks) == len(self.history):
+            self.history = np.concatenate([self.history, np.empty_like(self.history)])
+        self.history[len(self.checks)] = self.residual
+        self.checks.append(steps)
 
     def _set_aside(self, mask: np.ndarray, point: Array, state: Array) -> None:
         """Keep what `mask` selects of the present rows, unless it is kept already."""
@@ -107,10 +116,10 @@ class Loop:
 
     def _compact(self, plan: Any, state: Array) -> tuple[Any, Array]:
         """Take the rows that are done out of the batch, once they are worth the copies."""
-        done = self.done[self.rows].reshape(len(self.rows), -1).all(1)
+        done = np.all(self.done[self.rows].reshape(len(self.rows), -1), axis=1)
         if done.mean() < COMPACT_SHARE:
             return plan, state
-        index, batch = rows_of((~done).nonzero()[0], state), (len(self.rows), *self.done.shape[1:])
+        index, batch = rows_of(np.flatnonzero(~done), state), (len(self.rows), *self.done.shape[1:])
         try:
             plan = _take(plan, index, batch)
         except NotImplementedError:
@@ -125,7 +134,7 @@ class Loop:
             status = Status.NON_FINITE
         else:
             status = Status.MAX_STEPS if self.unfinished else Status.CONVERGED
-        history = self._history()
+        history = self.history[: len(self.checks)]
         pick = 0 if self.is_single else ...
         return Result(
             point=point[pick],
@@ -135,18 +144,10 @@ class Loop:
             sample_steps=self.sample_steps[pick],
             residual=self.residual[pick],
             converged=(self.residual <= self.tol)[pick],
-            history=History([check[0] for check in self.trace], history[:, 0] if self.is_single else history),
+            history=History(self.checks, history[:, 0] if self.is_single else history),
             method=self.method,
             problem=(self.A, self.B),
         )
-
-    def _history(self) -> np.ndarray:
-        """The residuals at all checks; those of a sample stay as they were when it was done."""
-        history = np.empty((len(self.trace), *self.done.shape), dtype=self.residual.dtype)
-        for i, (steps, rows, residual) in enumerate(self.trace):
-            history[i] = self.residual
-            history[i, rows] = np.where(steps <= self.sample_steps[rows], residual, self.residual[rows])
-        return history
 
 
 def rank_of(A: MonotoneOperator, B: MonotoneOperator, z0: Array) -> int:

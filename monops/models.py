@@ -1,6 +1,7 @@
 """Whole models around an equilibrium layer; the paper's fully connected network among them."""
 
 import re
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -12,7 +13,7 @@ from monops.splitting import PeacemanRachford, SplittingMethod
 _TUNED = PeacemanRachford("auto")
 
 
-def _methods() -> dict[str, type[SplittingMethod]]:
+def _methods() -> dict[str, Callable[..., SplittingMethod]]:
     exported = (getattr(splitting, name) for name in splitting.__all__)
     classes = (c for c in exported if isinstance(c, type) and issubclass(c, SplittingMethod))
     names = {re.sub(r"(?<=.)(?=[A-Z])", "-", c.__name__).lower(): c for c in classes}

@@ -101,8 +101,7 @@ def test_the_core_needs_torch_numpy_and_scipy_alone() -> None:
     wrong = [
         f"{place}: {part} imports {module}"
         for place, part, module in EXTERNAL
-        if module not in sys.stdlib_module_names | CORE | {"monops"}
-        and not (part in EXTRA_USERS and module in EXTRA)
+        if module not in sys.stdlib_module_names | CORE | {"monops"} and not (part in EXTRA_USERS and module in EXTRA)
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -50,10 +50,11 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run on the digits with one epoch."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
-        command = ["monops", "train", "digits", "--epochs", "1", "--threads", "1"]
+    command = ["monops", "train", "digits", "--epochs", "1", "--threads", "1"]
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [*command, "--out", str(folder), "--json", f"{folder}/all.json"])
-        cli.main()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
     assert not end.value.code
     return folder
 
@@ -198,6 +199,7 @@ def test_an_interrupted_run_says_how_to_go_on(
 
 def test_a_missing_part_of_the_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "monops.plots", raising=False)
+    monkeypatch.delattr("monops.plots", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     done = run("train", "digits")
     assert done.code == 2
@@ -221,7 +223,8 @@ def verified(monkeypatch: pytest.MonkeyPatch, checks: tuple[Check, ...], seen: d
 
 
 def test_a_verification_that_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    verified(monkeypatch, REPORT.checks, seen := {})
+    seen: dict[str, Any] = {}
+    verified(monkeypatch, REPORT.checks, seen)
     done = run("verify", "--json", "report.json", "--dtype", "float32")
     assert done.code == 1
     assert seen == {"device": "cpu", "dtype": torch.float32}
@@ -232,7 +235,8 @@ def test_a_verification_that_fails(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_verification_that_passes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    verified(monkeypatch, REPORT.checks[:1], seen := {})
+    seen: dict[str, Any] = {}
+    verified(monkeypatch, REPORT.checks[:1], seen)
     done = run("verify")
     assert done.code == 0
     assert seen == {"device": "cpu", "dtype": torch.float64}

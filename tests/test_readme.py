@@ -16,9 +16,7 @@ def blocks(language: str) -> list[tuple[int, str]]:
     return [(TEXT.count("\n", 0, fence.start(1)), fence.group(1)) for fence in fences]
 
 
-@pytest.mark.parametrize(
-    ("above", "code"), [pytest.param(*b, id=f"line{b[0]}") for b in blocks("python")]
-)
+@pytest.mark.parametrize(("above", "code"), [pytest.param(*b, id=f"line{b[0]}") for b in blocks("python")])
 def test_example_runs_on_its_own(above: int, code: str) -> None:
     torch.manual_seed(0)
     shifted = "\n" * above + code  # so that a traceback names the line of the README

@@ -24,6 +24,7 @@ from monops.errors import (
     StepSizeError,
 )
 from monops.models import METHODS, digits_dense, mnist_dense
+from monops.splitting import ForwardBackward
 from monops.train import DEFAULTS, Options, Training, summarise
 
 SMALL = Options(model="digits", epochs=3, batch=16, rate=5e-3, tune_every=4, threads=1)
@@ -87,7 +88,7 @@ def test_a_batch_may_be_empty(build: Any) -> None:
 
 def test_every_method_has_its_name() -> None:
     assert set(METHODS) >= {"forward-backward", "peaceman-rachford", "douglas-rachford"}
-    assert METHODS["forward-backward"].__name__ == "ForwardBackward"
+    assert METHODS["forward-backward"] is ForwardBackward
 
 
 # Learning
@@ -103,7 +104,9 @@ def test_the_digits_are_learnt(every_digit: Dataset) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_an_epoch_reports_what_happened(method: str, dtype: str, data: Dataset) -> None:
-    training, seen, epochs = Training(replace(SMALL, method=method, dtype=dtype)), [], []
+    training = Training(replace(SMALL, method=method, dtype=dtype))
+    seen: list[dict[str, Any]] = []
+    epochs: list[dict[str, Any]] = []
     training.run(data, on_batch=seen.append, on_epoch=epochs.append)
     assert epochs == training.curve
     assert [record["epoch"] for record in epochs] == [1, 2, 3]
@@ -115,7 +118,7 @@ def test_an_epoch_reports_what_happened(method: str, dtype: str, data: Dataset) 
     assert 0 < record["loss"] < math.log(10)
     assert 1 <= record["backward_steps"] <= 400
     assert 1 <= record["forward_steps"] <= 400
-    assert record["step"] == training.step > 0
+    assert 0 < record["step"] == training.step
     assert training.seconds == sum(record["seconds"] for record in epochs)
 
 
@@ -146,7 +149,7 @@ def test_a_tuned_step_that_is_outgrown_is_tuned_again(data: Dataset) -> None:
     layer = training.model.layer
 
     def outgrow(_: Any) -> None:
-        layer.method = replace(layer.method, step=1e3)
+        layer.method = layer.method.with_step(1e3)
 
     training.run(data, on_batch=outgrow)
     assert training.epoch == SMALL.epochs
@@ -247,7 +250,7 @@ def test_resuming_refuses_a_checkpoint_with_a_part_missing(saved: Path, part: st
     content = checkpoint.load(saved)
     del content[part]
     checkpoint.save(saved, content)
-    with pytest.raises(CheckpointError, match=f"got no state of a training .*{part}"):
+    with pytest.raises(CheckpointError, match=rf"got no state of a training .*{part}"):
         Training.resume(saved)
 
 
@@ -279,7 +282,7 @@ def test_an_image_that_is_not_finite_is_located(value: float, data: Dataset, tmp
         data.train_x[image, 0, 3, 3] = value
 
     batch = first_batch_of(image, epoch=2, seed=0)
-    with pytest.raises(NonFiniteError, match=f"epoch 2, batch {batch} of 0 … 9: .*input") as error:
+    with pytest.raises(NonFiniteError, match=rf"epoch 2, batch {batch} of 0 … 9: .*input") as error:
         training.run(data, path, on_epoch=poison)
     assert "the state after epoch 1 is the last good one" in str(error.value)
     assert [path.read_bytes()] == kept
@@ -297,20 +300,21 @@ def test_a_loss_that_is_not_finite_is_located(data: Dataset, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["layer.linear.A", "layer.linear.bias", "readout.weight"])
 def test_weights_that_are_not_finite_are_named_and_not_saved(name: str, data: Dataset, tmp_path: Path) -> None:
     """A gradient becomes infinite in the last batch, so no loss of the epoch tells."""
-    training, path, calls = Training(SMALL), tmp_path / "checkpoint.pt", []
+    training, path = Training(SMALL), tmp_path / "checkpoint.pt"
+    calls: list[None] = []
 
     def last_is_infinite(gradient: torch.Tensor) -> torch.Tensor:
         calls.append(None)
         return gradient * (math.inf if len(calls) == BATCHES else 1)
 
     training.model.get_parameter(name).register_hook(last_is_infinite)
-    with pytest.raises(NonFiniteError, match=f"epoch 1, last batch: {name} is no longer finite"):
+    with pytest.raises(NonFiniteError, match=rf"epoch 1, last batch: {name} is no longer finite"):
         training.run(data, path)
     assert not path.exists()
 
 
 def test_a_run_that_diverges_says_so(data: Dataset) -> None:
-    with pytest.raises(MonopsError, match="epoch 1, batch .*the state after epoch 0 is the last"):
+    with pytest.raises(MonopsError, match=r"epoch 1, batch .*the state after epoch 0 is the last"):
         trained(replace(SMALL, rate=1e30), data)
 
 

@@ -4,8 +4,9 @@ Exit codes: 0 for success; 1 where `monops verify` finds a failure; 2 for what t
 right (an option, a file, a checkpoint, a solve that diverged); 130 when interrupted.
 """
 
-import os
 import sys
+
+from monops.errors import MonopsError
 
 _EXTRA = ("typer", "rich", "matplotlib", "sklearn")
 
@@ -14,21 +15,17 @@ def main() -> None:
     """Run the command line on `sys.argv`, and end the process with its exit code."""
     try:
         from monops.cli.commands import app
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
-            raise
-        print(
-            f'monops: the command line needs {error.name}: pip install "monops[train]"',
-            file=sys.stderr,
-        )
-        sys.exit(2)
-    from monops.errors import MonopsError
 
-    try:
         app(prog_name="monops")
     except MonopsError as error:
         print(f"monops: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # the reader of our output went away: no more of it, and no traceback
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRA:
+            raise
+        print(
+            f'monops: the command line needs {missing}: pip install "monops[train]"',
+            file=sys.stderr,
+        )
+        sys.exit(2)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, epsilon, flatten_trailing, floating, namespace
-from monops.errors import NotSingleValuedError, OptionError, ShapeError, StepSizeError
-from monops.functions.parameters import admit_parameters, parameters, require_fit
+from monops.arrays import Array, epsilon, flatten_trailing, floating, namespace, require_step
+from monops.errors import NotSingleValuedError, OptionError, ShapeError
+from monops.functions.parameters import Parametric, admit_parameters, require_fit
 from monops.linear import Diagonal, Identity, LinearOperator
 
 
 @dataclass(frozen=True, eq=False)
-class Function(ABC):
+class Function(Parametric, ABC):
     """f : X → (-∞, ∞], proper, closed and convex, on points of `axes` trailing axes.
 
     Immutable: plain data inside. Parameters marked `PARAMETER` are numbers, or arrays that
@@ -164,7 +163,7 @@ class Separable(Function):
             raise ShapeError(
                 f"{type(self).__name__} with axes={self.axes} expects shape (*batch, *domain), got {tuple(x.shape)}"
             )
-        for name in parameters(type(self)):
+        for name in self._parameters:
             value = getattr(self, name)
             if not isinstance(value, float):
                 require_fit(f"{type(self).__name__}.{name}", value, x)
@@ -223,14 +222,6 @@ class Conjugate(Function):
     @property
     def smoothness(self) -> float:
         return _reciprocal(self.function.strong_convexity)
-
-
-def require_step(step: float, function: Function, method: str) -> float:
-    """`step` as a float, once it is certain that it is a number in (0, ∞)."""
-    # The first test spares the common case the slower second one.
-    if (type(step) is float or isinstance(step, numbers.Real)) and 0.0 < step < math.inf:
-        return float(step)
-    raise StepSizeError(f"{type(function).__name__}.{method} wants a step in (0, ∞), got {step!r}")
 
 
 def total(values: Array, axes: int) -> Array:

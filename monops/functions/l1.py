@@ -13,7 +13,7 @@ from monops.functions.parameters import PARAMETER, require
 
 @dataclass(frozen=True, eq=False)
 class L1(Separable):
-    """f(x) = Σ_i weight |x_i|; its prox is the soft threshold x - clip(x, -w, w), w = step·weight.
+    """f(x) = Σ_i weight·abs(x_i); its prox is the soft threshold x - clip(x, -w, w), w = step·weight.
 
     `SoftThreshold` is another name of this class.
 

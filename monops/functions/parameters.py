@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import numbers
-from dataclasses import fields
-from typing import Any
+from dataclasses import Field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,16 +17,22 @@ from monops.errors import DeviceError, DTypeError, OptionError, ShapeError
 PARAMETER = {"axes": "domain"}
 
 
-@functools.cache
-def parameters(kind: Any) -> tuple[str, ...]:
-    """The names of the fields marked `PARAMETER`."""
-    return tuple(item.name for item in fields(kind) if item.metadata.get("axes") == "domain")
+class Parametric:
+    """A base of dataclasses that notes which of their fields are marked `PARAMETER`."""
+
+    _parameters: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # This runs before the dataclass decorator takes the field objects away.
+        own = [k for k, v in vars(cls).items() if isinstance(v, Field) and v.metadata == PARAMETER]
+        cls._parameters = (*cls._parameters, *own)
 
 
-def admit_parameters(function: Any) -> None:
+def admit_parameters(function: Parametric) -> None:
     """Make plain floats of numbers among the parameters; raise unless the arrays go together."""
     arrays: dict[str, Array] = {}
-    for name in parameters(function.__class__):
+    for name in function._parameters:
         value = getattr(function, name)
         if isinstance(value, numbers.Real):
             # Unlike a NumPy scalar, a float leaves the dtype of the states alone.
@@ -48,14 +53,14 @@ def admit_parameters(function: Any) -> None:
         raise ShapeError(f"{type(function).__name__} wants parameters that broadcast together, got {got}") from None
 
 
-def require(function: Any, admissible: Array, wanted: str) -> None:
+def require(function: Parametric, admissible: Array, wanted: str) -> None:
     """Raise unless `admissible` (a truth value, or an array of them) holds; `wanted` says what was.
 
     Values that cannot be read, those inside `torch.func.vmap`, are taken as they are.
     """
     refused = not admissible if isinstance(admissible, bool) else ~admissible.all()
     if known_true(refused):
-        got = ", ".join(f"{name}={getattr(function, name)}" for name in parameters(function.__class__))
+        got = ", ".join(f"{name}={getattr(function, name)}" for name in function._parameters)
         raise OptionError(f"{type(function).__name__} wants {wanted}, got {got}")
 
 

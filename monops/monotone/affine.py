@@ -7,10 +7,10 @@ from functools import cached_property
 
 import torch
 
-from monops.arrays import Array, Shape, check_array, full, norm
+from monops.arrays import Array, Shape, check_array, full, norm, require_step
 from monops.errors import OptionError
 from monops.linear import Factored, LinearOperator
-from monops.monotone.base import MonotoneOperator, Resolvent, require_step
+from monops.monotone.base import MonotoneOperator, Resolvent
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class Affine(MonotoneOperator):
         return self.linear
 
     def resolvent(self, step: float) -> AffineResolvent:
-        J = self.linear.resolvent(require_step(step, "Affine.resolvent"))
+        J = self.linear.resolvent(require_step(step, self, "resolvent"))
         return AffineResolvent(J, J.apply(step * self.b))
 
     def scale(self, zero: Array, rank: int) -> Array:
@@ -161,14 +161,14 @@ class FromResolvent(MonotoneOperator):
     at: float = 1.0
 
     def __post_init__(self) -> None:
-        require_step(self.at, "FromResolvent")
+        require_step(self.at, self, "at")
 
     @property
     def domain(self) -> Shape:
         return self.D.domain
 
     def resolvent(self, step: float) -> AffineResolvent:
-        ratio = self.at / require_step(step, "FromResolvent.resolvent")
+        ratio = self.at / require_step(step, self, "resolvent")
         if ratio == 1:
             return AffineResolvent(self.D)
         return AffineResolvent(ratio * (self.D @ self.D.resolvent(ratio - 1)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, Shape
+from monops.arrays import Array, Shape, require_step
 from monops.errors import NoResolventError
 from monops.linear import Identity, LinearOperator
 from monops.monotone.affine import take
-from monops.monotone.base import MonotoneOperator, Resolvent, require_step
+from monops.monotone.base import MonotoneOperator, Resolvent
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Multiple(MonotoneOperator):
         return self.factor * self.A.derivative(x)
 
     def resolvent(self, step: float) -> Resolvent:
-        return self.A.resolvent(require_step(step, "Multiple.resolvent") * self.factor)
+        return self.A.resolvent(require_step(step, self, "resolvent") * self.factor)
 
     def take(self, index: Array, batch: Shape) -> Multiple:
         return Multiple(self.factor, self.A.take(index, batch))
@@ -139,7 +139,7 @@ class Perturbed(MonotoneOperator):
         return D + self.curvature * Identity.like(D)
 
     def resolvent(self, step: float) -> Resolvent:
-        shrink = 1 / (1 + require_step(step, "Perturbed.resolvent") * self.curvature)
+        shrink = 1 / (1 + require_step(step, self, "resolvent") * self.curvature)
         return Transformed(self.A.resolvent(step * shrink), inner=shrink, shift=-step * shrink * self.shift)
 
     def take(self, index: Array, batch: Shape) -> Perturbed:
@@ -216,7 +216,7 @@ class Inverse(MonotoneOperator):
         return self.A
 
     def resolvent(self, step: float) -> Resolvent:
-        J = self.A.resolvent(1 / require_step(step, "Inverse.resolvent"))
+        J = self.A.resolvent(1 / require_step(step, self, "resolvent"))
         return Transformed(J, keep=1.0, weight=-step, inner=1 / step)
 
     def take(self, index: Array, batch: Shape) -> Inverse:

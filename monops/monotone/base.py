@@ -9,7 +9,7 @@ import torch
 
 from monops import tree
 from monops.arrays import Array, Shape, is_torch, norm
-from monops.errors import DTypeError, NotSingleValuedError, OptionError, StepSizeError
+from monops.errors import DTypeError, NotSingleValuedError, OptionError
 from monops.linear import FromCallable, Identity, LinearOperator
 
 
@@ -173,10 +173,3 @@ class MonotoneOperator(ABC):
         from monops.monotone.precomposed import Precomposed
 
         return Precomposed(self, K)
-
-
-def require_step(step: float, what: str) -> float:
-    """`step`, once it is certain that it is in (0, ∞)."""
-    if not 0 < step < math.inf:
-        raise StepSizeError(f"{what} wants a step in (0, ∞), got {step}")
-    return step

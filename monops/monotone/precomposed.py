@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from monops.arrays import Array, Shape, detach
+from monops.arrays import Array, Shape, detach, require_step
 from monops.errors import OptionError
 from monops.linear import Identity, LinearOperator
-from monops.monotone.base import MonotoneOperator, Resolvent, require_step
+from monops.monotone.base import MonotoneOperator, Resolvent
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Precomposed(MonotoneOperator):
         return self.K.H @ self.A.derivative(self.K.apply(x)) @ self.K
 
     def resolvent(self, step: float) -> PrecomposedResolvent:
-        J = self.A.resolvent(self.nu * require_step(step, "Precomposed.resolvent"))
+        J = self.A.resolvent(self.nu * require_step(step, self, "resolvent"))
         return PrecomposedResolvent(J, self.K, self.nu)
 
     def take(self, index: Array, batch: Shape) -> Precomposed:

@@ -6,11 +6,11 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from monops.arrays import Array, Shape
+from monops.arrays import Array, Shape, require_step
 from monops.errors import OptionError
 from monops.functions import Function
 from monops.linear import LinearOperator
-from monops.monotone.base import MonotoneOperator, Resolvent, require_step
+from monops.monotone.base import MonotoneOperator, Resolvent
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Subdifferential(MonotoneOperator):
         return self.f.gradient(x)
 
     def resolvent(self, step: float) -> ProxResolvent:
-        return ProxResolvent(self.f, require_step(step, "Subdifferential.resolvent"))
+        return ProxResolvent(self.f, require_step(step, self, "resolvent"))
 
     def inverse(self) -> Subdifferential:
         return Subdifferential(self.f.conjugate())

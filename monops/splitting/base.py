@@ -7,10 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
-from monops.arrays import Array
+from monops.arrays import Array, require_step
 from monops.errors import OptionError, StepSizeError
 from monops.monotone import MonotoneOperator
-from monops.monotone.base import require_step
 
 StepSize: TypeAlias = float | Literal["auto"]
 
@@ -46,7 +45,7 @@ class SplittingMethod(ABC):
             if step != "auto":
                 raise OptionError(f'step wants a number in (0, ∞) or "auto", got {step!r}')
         else:
-            require_step(step, type(self).__name__)
+            require_step(step, self, "step")
 
     @abstractmethod
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Any:

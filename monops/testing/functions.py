@@ -55,9 +55,9 @@ def check_function(
         >>> from monops import L1
         >>> check_function(L1(0.3))
     """
-    given = samples is not None
-    laws = Laws.of(f, seed, samples.dtype if given else dtype, getattr(samples, "device", "cpu"), tol)
-    x = samples if given else laws.normal(20, *(5, 3, 2, 1)[: f.axes], scale=2.0)
+    dtype = dtype if samples is None else samples.dtype
+    laws = Laws.of(f, seed, dtype, getattr(samples, "device", "cpu"), tol)
+    x = laws.normal(20, *(5, 3, 2, 1)[: f.axes], scale=2.0) if samples is None else samples
     with torch.no_grad():
         for step in steps:
             p = _arrays(laws, f, x, step)

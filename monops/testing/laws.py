@@ -55,7 +55,7 @@ class Laws:
         value, bound = np.broadcast_arrays(*(np.asarray(to_numpy(v), dtype=np.float64) for v in (value, bound)))
         bad = ~(value <= bound)
         if bad.any():
-            i = tuple(np.argwhere(bad)[0])
+            i = tuple(np.argwhere(bad)[0].tolist())
             where = f", sample {i}" if i else ""
             self.fail(law, on, f"{value[i]:.3e} > {bound[i]:.3e}{where}")
 

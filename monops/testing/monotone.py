@@ -61,9 +61,10 @@ def check_monotone_operator(
         samples = laws.normal(*(batch or (12,)), *domain, scale=2.0)
     rank = len(domain)
     with torch.no_grad():
-        if A.zero() is not None:
-            tail = tuple(A.zero().shape[A.zero().ndim - rank :])
-            laws.true("zero() is a state of the domain", tail == domain and not bool(A.zero().any()), "", f"{tail}")
+        zero = A.zero()
+        if zero is not None:
+            tail = tuple(zero.shape[zero.ndim - rank :])
+            laws.true("zero() is a state of the domain", tail == domain and not bool(zero.any()), "", f"{tail}")
         _operator(laws, A, samples, rank)
         try:
             A.resolvent(1.0)
@@ -119,7 +120,7 @@ def _constants(laws: Laws, A: MonotoneOperator, w: Array, d: Array, rank: int, o
     laws.at_most(f"monotone with m = {m:.3g}", m * square, overlap + room, on)
     if 0 < beta < math.inf:
         laws.at_most(f"cocoercive with β = {beta:.3g}", beta * values, overlap + (1 + beta) * room, on)
-    if L < math.inf:
+    if math.isfinite(L):
         laws.at_most(f"Lipschitz with L = {L:.3g}", values, L**2 * square + (1 + L**2) * room, on)
 
 
@@ -144,9 +145,7 @@ def _arrays(laws: Laws, A: MonotoneOperator, J: Resolvent, x: Array, step: float
     return p
 
 
-def _inequalities(
-    laws: Laws, A: MonotoneOperator, J: Resolvent, x: Array, p: Array, step: float, rank: int
-) -> None:
+def _inequalities(laws: Laws, A: MonotoneOperator, J: Resolvent, x: Array, p: Array, step: float, rank: int) -> None:
     on = f"step {step:g}"
     y = x + laws.normal(*x.shape)
     q = J(y)
@@ -160,9 +159,7 @@ def _inequalities(
     _constants(laws, A, (e - d) / step, d, rank, on)
 
 
-def _inclusion(
-    laws: Laws, A: MonotoneOperator, x: Array, p: Array, step: float, steps: Sequence[float]
-) -> None:
+def _inclusion(laws: Laws, A: MonotoneOperator, x: Array, p: Array, step: float, steps: Sequence[float]) -> None:
     on, v = f"step {step:g}", (x - p) / step
     for t in (*steps, 0.5 * step):
         at = p + t * v

@@ -10,6 +10,7 @@ import torch
 
 from monops.errors import DeviceError, OptionError
 from monops.models import METHODS, digits_dense, mnist_dense
+from monops.splitting import StepSize
 
 MODELS = {"digits": digits_dense, "mnist": mnist_dense}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -43,7 +44,7 @@ class Options:
 
     model: str
     method: str = "peaceman-rachford"
-    step: float | str = "auto"
+    step: StepSize = "auto"
     tol: float = 1e-2
     max_steps: int = 500
     epochs: int = 40

@@ -16,6 +16,7 @@ from monops.train.training import Training
 from monops.verification import verify
 
 _SAMPLES = 128  # held-out images which the solves of the report are for
+_CHECKED = 32  # of these are compared with SciPy, whose way is slow
 _TIGHT = 1e-6
 
 
@@ -32,8 +33,9 @@ def summarise(training: Training, data: Dataset) -> dict[str, Any]:
     images = training.model.inputs(data.test_x[:_SAMPLES])
     with torch.no_grad():
         size = torch.linalg.vector_norm(layer(images).flatten(1), dim=1).cpu()
+    assert layer.last is not None
     bound = torch.as_tensor(layer.last.error_bound)
-    checks = verify(layer, x=images).checks
+    checks = verify(layer, x=images[:_CHECKED]).checks
     return {
         "test_accuracy": accuracy,
         "train_accuracy": last["train_accuracy"],

@@ -1,6 +1,7 @@
 """A plain loop, and a state that holds all that the next epoch depends on."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -13,9 +14,10 @@ from torch.nn import functional
 
 from monops import checkpoint
 from monops.data import Dataset
-from monops.errors import CheckpointError, MonopsError, NonFiniteError, OptionError, StepSizeError
+from monops.errors import CheckpointError, ConvergenceWarning, MonopsError, NonFiniteError, OptionError, StepSizeError
 from monops.models import METHODS, Classifier
-from monops.result import Result, Status
+from monops.result import Status
+from monops.splitting import StepSize
 from monops.train.options import DTYPES, MODELS, Options, merge
 
 _REPORT_EVERY = 20  # batches between two looks at the loss, each of which waits for the device
@@ -95,7 +97,7 @@ class Training:
         checkpoint.save(path, content)
 
     @property
-    def step(self) -> float | str:
+    def step(self) -> StepSize:
         """The step size of the layer's splitting method as it is now."""
         return self.model.layer.method.step
 
@@ -129,7 +131,9 @@ class Training:
                 batch; the checkpoint of the last good epoch stays as it is.
         """
         data = self.on_device(data)
-        with _threads(self.options.threads):
+        with _threads(self.options.threads), warnings.catch_warnings():
+            # What is not finite ends the training with an error, which says more.
+            warnings.filterwarnings("ignore", ".*NaN or infinity", ConvergenceWarning)
             while self.epoch < self.options.epochs:
                 record = self._run_epoch(data, on_batch)
                 self.epoch += 1
@@ -186,22 +190,26 @@ class Training:
         except StepSizeError:
             if self.options.step != "auto":
                 raise
-            self.model.layer.tune(self.model.inputs(x))
+            self._use_step("auto")  # from the spectral facts, as no step near this one need do
             return self.model(x)
 
     def _learn(self, x: Tensor, y: Tensor, sums: "_Sums") -> None:
         logits = self._logits(x)
         loss = functional.cross_entropy(logits, y)
+        sums.add_images(loss.detach(), (logits.argmax(1) == y).sum(), len(y))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        solve = self.model.layer.last
-        if solve.backward.status is Status.NON_FINITE:
+        forward = self.model.layer.last
+        assert forward is not None
+        backward = forward.backward
+        assert backward is not None
+        if backward.status is Status.NON_FINITE:
             raise NonFiniteError("NaN or infinity in the backward solve")
         self.optimizer.step()
-        sums.add(loss.detach(), (logits.argmax(1) == y).sum(), len(y), solve)
+        sums.add_steps(forward.steps, backward.steps)
 
-    def _use_step(self, step: float | str) -> None:
-        self.model.layer.method = replace(self.model.layer.method, step=step)
+    def _use_step(self, step: StepSize) -> None:
+        self.model.layer.method = self.model.layer.method.with_step(step)
 
     def _require_finite_weights(self) -> None:
         for name, parameter in self.model.named_parameters():
@@ -219,12 +227,14 @@ class _Sums:
         self.right = like.new_zeros((), dtype=torch.int64)
         self.batches = self.forward_steps = self.backward_steps = 0
 
-    def add(self, loss: Tensor, right: Tensor, images: int, solve: Result) -> None:
+    def add_images(self, loss: Tensor, right: Tensor, images: int) -> None:
         self.losses[self.batches] = loss
         self.images[self.batches] = images
         self.right += right
-        self.forward_steps += solve.steps
-        self.backward_steps += solve.backward.steps
+
+    def add_steps(self, forward: int, backward: int) -> None:
+        self.forward_steps += forward
+        self.backward_steps += backward
         self.batches += 1
 
     def means(self) -> Record:
