@@ -86,7 +86,7 @@ def mnist(root: str | Path) -> Dataset:
     """MNIST: 60,000 images of 28×28 pixels to train on and 10,000 held out.
 
     Args:
-        root: the folder with the four official IDX files, each gzipped (`.gz`) or not.
+        root: the folder with the four official IDX files, each gzipped (``.gz``) or not.
 
     Raises:
         DataError: a file is missing, truncated, not in IDX format, of other dimensions than 28×28,

@@ -41,7 +41,7 @@ def equilibrium(
     By the implicit function theorem at the solution, z = J(v), v = z - α A(z), where J is the resolvent of B. With
     D = J'(v) and M = A'(z) the derivative solves one more monotone inclusion, of the same kind: for a cotangent g,
 
-        0 ∈ Mᴴ w - g/α + B̃(w),   (I + α B̃)⁻¹ = D,
+        0 ∈ Mᴴ w - g/α + B̃(w),   (I + α B̃)⁻¹ = Dᴴ,
 
     which the same method solves with the same (transposed) factorisation. Nothing is infinite where D is 0. It holds
     for reverse and forward mode, of any order, and under `torch.func`. Memory does not depend on the steps.
@@ -129,7 +129,7 @@ class EquilibriumProblem(Problem):
 
     def cotangent(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         M, D = self._linearise(x)
-        w = self._solve_linear(M.H, D, g / self.step)
+        w = self._solve_linear(M.H, D.H, g / self.step)
         return g + w - self.step * M.H.apply(w)
 
     def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:

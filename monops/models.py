@@ -69,7 +69,7 @@ def mnist_dense(method: SplittingMethod = _TUNED, *, tol: float = 1e-2, max_step
         tol: the relative residual at which a solve ends.
         max_steps: the number of steps after which a solve ends anyhow, with a warning.
 
-    Source: Winston and Kolter, "Monotone operator equilibrium networks", 2020, appendix E.
+    Source: Winston and Kolter, "Monotone operator equilibrium networks", 2020.
     """
     return _dense(784, 87, 10, method, tol, max_steps)
 

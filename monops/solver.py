@@ -100,8 +100,10 @@ def tune(
 ) -> Any:
     """`method` with the numeric step that needs the fewest steps on this problem, found by trying.
 
-    From the present step, or for "auto" from the spectral facts (`best_step`, else 1), the step is doubled or halved
-    while the measured number of steps to the tolerance falls, then refined once by √2. Deterministic.
+    From the present step, or for "auto" from the spectral facts (`best_step`, else 1, halved until the method accepts
+    it), the step is doubled or halved while the measured number of steps falls, then refined once by √2.
+    Deterministic. Each step α is given the tolerance at which it guarantees the same distance to the solution: with a
+    gap (x - y)/α that distance is at most (1 + αL)‖gap‖/m.
 
     Args:
         method: any splitting method with a `step`.
@@ -114,31 +116,46 @@ def tune(
 
     Raises:
         OptionError: the method has no step, or another option is outside its range.
+        StepSizeError: the method accepts no step.
     """
     if not isinstance(getattr(method, "step", None), float | int | str):
         raise OptionError(f"tune wants a method with a step, got {method!r}")
     z0 = initial_state(A, B, z0)
     tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
-    start = method.step
-    if start == "auto":
-        start = method.best_step(A.strong_monotonicity, A.lipschitz) or 1.0
+    A = A.factored()
+    L = A.lipschitz if A.lipschitz < math.inf else 0.0
+    known = method.best_step(A.strong_monotonicity, A.lipschitz) if method.step == "auto" else method.step
     A, B, z0 = _few(A, B, z0, samples)
+    with torch.no_grad():
+        start = _accepted(method, A, B, 1.0 if known is None else float(known))
 
+    @functools.cache
     def cost(exponent: float) -> float:
-        trial = method.with_step(float(start) * 2.0**exponent)
+        step = start * 2.0**exponent
+        goal = tol * (1 + start * L) / (1 + step * L)
         with torch.no_grad():
             try:
-                loop = Loop(trial, A, B, z0, tol, 0.0)
+                loop = Loop(method.with_step(step), A, B, z0, goal, 0.0)
             except StepSizeError:  # outside of the steps with proven convergence
                 return math.inf
-            return _fractional_steps(loop.run(max_steps, 1, None, compact=False), tol)
+            return _fractional_steps(loop.run(max_steps, 1, None, compact=False), goal)
 
-    cost = functools.cache(cost)
     best = 0.0
     for stride, limit in ((1.0, 12), (0.5, 1)):
-        uphill = [_descend(cost, best, direction, limit) for direction in (stride, -stride)]
-        best = min(uphill, key=cost)
-    return method.with_step(float(start) * 2.0**best)
+        best = min((_descend(cost, best, direction, limit) for direction in (stride, -stride)), key=cost)
+    return method.with_step(start * 2.0**best)
+
+
+def _accepted(method: SplittingMethod, A: MonotoneOperator, B: MonotoneOperator, step: float) -> float:
+    """The step, halved until `method` accepts it."""
+    for _ in range(60):
+        try:
+            method.with_step(step).prepare(A, B)
+        except StepSizeError as error:
+            step, refusal = step / 2, error
+        else:
+            return step
+    raise refusal
 
 
 def _descend(cost: Callable[[float], float], best: float, stride: float, limit: int) -> float:

@@ -56,7 +56,7 @@ def verify(
         progress: called with each check as it is done.
 
     Returns:
-        A `Report`, true if all passed. Tolerances are relative: in float64 1e-12 for one evaluation and 1e-9 for
+        A `Report`, true if all passed. Tolerances are relative, in float64 1e-12 for one evaluation and 1e-9 for
         equilibria and gradients, in float32 1e-5.
 
     Raises:

@@ -1,5 +1,6 @@
 """One instance of everything, in every array library and precision: thin, over `monops.testing.catalogue`."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -9,10 +10,12 @@ from hypothesis import settings
 from scipy import sparse
 
 from monops import Affine, Box, Dense, Diagonal, FromCallable, NormalCone, ReLU, Sigmoid, Subdifferential, Tanh
-from monops.arrays import DType
+from monops.arrays import Array, DType
 from monops.functions import L1, SquaredL2
 from monops.linear import Factored, FromScipy, Identity, LinearOperator
 from monops.monotone import FromResolvent, MonotoneOperator, MonotoneSum
+from monops.reference.equilibrium import equilibrium
+from monops.reference.functions import FUNCTIONS
 from monops.testing import catalogue
 from monops.testing.catalogue import Draw, LinearCase
 
@@ -118,6 +121,21 @@ def paper(draw: Draw, *batch: int, m: float = 0.5) -> tuple[Affine, np.ndarray, 
     a, s = draw.array(n, n, scale=n**-0.5), draw.array(n, n, scale=n**-0.5)
     matrix, b = m * np.eye(n) + a.T @ a - s + s.T, draw.array(*batch, n)
     return Affine(Dense(draw.put(matrix)), draw.put(b)), matrix, b
+
+
+def uneven(kind: str, rows: int = 16) -> tuple[Affine, Array, np.ndarray]:
+    """A problem with f = tanh's, a start from which its samples need very different numbers of steps, its solution."""
+    draw = draw_of(kind)
+    A, matrix, b = paper(draw, rows)
+    z = _tanh_solution(matrix.tobytes(), b.tobytes(), rows)
+    return A, draw.put(z + 10.0 ** np.linspace(-13, 1, rows)[:, None] * draw.array(rows, 6)), z
+
+
+@functools.cache
+def _tanh_solution(matrix: bytes, b: bytes, rows: int) -> np.ndarray:
+    known = FUNCTIONS["Tanh"]
+    arrays = np.frombuffer(matrix).reshape(6, 6), np.frombuffer(b).reshape(rows, 6)
+    return equilibrium(*arrays, known.prox, known.prox_derivative)
 
 
 def orthogonal(draw: Draw, rows: int, columns: int, scale: float = 1.5) -> LinearOperator:

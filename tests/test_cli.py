@@ -50,7 +50,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run on the digits with one epoch."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    command = ["monops", "train", "digits", "--epochs", "1", "--threads", "1"]
+    command = ["monops", "train", "digits", "--epochs", "1"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [*command, "--out", str(folder), "--json", f"{folder}/all.json"])
         with pytest.raises(SystemExit) as end:
@@ -86,7 +86,7 @@ def test_a_finished_run_resumes_to_the_same_figures(run: Run, finished: Path) ->
 
 
 def test_the_default_folder_and_a_line_for_each_epoch(run: Run) -> None:
-    done = run("train", "digits", "--epochs", 2, "--method", "douglas-rachford", "--step", "0.5")
+    done = run("train", "digits", "--epochs", 2, "--threads", 1, "--method", "douglas-rachford", "--step", "0.5")
     assert done.code == 0, done.err
     assert not done.err
     lines = [line for line in done.out.splitlines() if line.startswith("epoch")]

@@ -1,5 +1,6 @@
 """The one loop: convergence sample by sample, what it returns, its options, tuning, warm starts, failures."""
 
+import itertools
 import math
 import warnings
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases import draw_of, is_numpy, kinds, libraries, linear_case, paper, quick
+from cases import draw_of, kinds, libraries, paper, quick, uneven
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -17,14 +18,11 @@ import monops.loop
 from monops import (
     L1,
     Affine,
-    ConvergenceWarning,
     Dense,
-    Diagonal,
     DouglasRachford,
     ForwardBackward,
     PeacemanRachford,
     ReLU,
-    Result,
     SquaredL2,
     Status,
     Subdifferential,
@@ -34,8 +32,7 @@ from monops import (
     tune,
 )
 from monops.arrays import Array, to_numpy
-from monops.errors import OptionError, ShapeError
-from monops.linear import FromCallable, LinearOperator
+from monops.linear import LinearOperator
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.reference import equilibrium as reference
 from monops.reference.functions import FUNCTIONS
@@ -43,17 +40,6 @@ from monops.reference.functions import FUNCTIONS
 D = torch.float64
 relu = Subdifferential(ReLU())
 METHODS = [ForwardBackward, PeacemanRachford, DouglasRachford]
-
-
-def uneven(kind: str, rows: int = 24, seed: int = 0) -> tuple[Affine, Any, np.ndarray]:
-    """A problem whose samples need very different numbers of steps, and a start."""
-    draw = draw_of(kind, seed)
-    A, matrix, b = paper(draw, rows)
-    z = np.array(
-        [reference.equilibrium(matrix, row, FUNCTIONS["Tanh"].prox, FUNCTIONS["Tanh"].prox_derivative) for row in b]
-    )
-    start = z + 10.0 ** np.linspace(-13, 1, rows)[:, None] * draw.array(rows, 6)  # ever farther from the solution
-    return A, draw.put(start), z
 
 
 @libraries
@@ -107,6 +93,9 @@ class Watched(MonotoneOperator):
     def domain(self) -> Any:
         return self.A.domain
 
+    def apply(self, x: Array) -> Array:
+        return self.A.apply(x)
+
     def resolvent(self, step: float) -> Resolvent:
         return Spy(self.A.resolvent(step), self.rows, self.leaves_out)
 
@@ -116,20 +105,20 @@ class Watched(MonotoneOperator):
 
 @libraries
 def test_finished_samples_leave_the_batch_and_nothing_changes(kind: str) -> None:
-    A, start, _ = uneven(kind, rows=32)
+    A, start, _ = uneven(kind)
     watched, stubborn = Watched(A), Watched(A, leaves_out=False)
     options: dict[str, Any] = {"tol": 1e-10, "check_every": 2}
     method, B = PeacemanRachford(0.3), Subdifferential(Tanh())
     plain, small, full = (solve(method, op, B, start, **options) for op in (A, watched, stubborn))
     assert small.steps == len(watched.rows)
-    assert set(stubborn.rows) == {32}
-    assert watched.rows[0] == 32
+    assert set(stubborn.rows) == {len(start)}
+    assert watched.rows[0] == len(start)
     assert watched.rows == sorted(watched.rows, reverse=True)
     assert watched.rows[-1] <= 8
     # a quarter of what is left is the least that leaves at once
     sizes = sorted(set(watched.rows), reverse=True)
-    assert all(after <= 0.75 * before for before, after in zip(sizes, sizes[1:], strict=False))
-    assert sum(watched.rows) < 0.7 * sum(stubborn.rows)
+    assert all(after <= 0.75 * before for before, after in itertools.pairwise(sizes))
+    assert sum(watched.rows) < 0.8 * sum(stubborn.rows)
     for other in (small, full):
         np.testing.assert_array_equal(other.sample_steps, plain.sample_steps)
         np.testing.assert_allclose(to_numpy(other.point), to_numpy(plain.point), rtol=0, atol=1e-14)
@@ -177,16 +166,16 @@ def test_history_and_callback_tell_the_same(kind: str) -> None:
     seen: list[Any] = []
     tol = 1e-9 if kind.endswith("64") else 1e-4
     result = solve(
-        PeacemanRachford(0.3), A, Subdifferential(Tanh()), start, tol=tol, check_every=3, callback=seen.append
+        PeacemanRachford(0.3), A, Subdifferential(Tanh()), start, tol=tol, check_every=2, callback=seen.append
     )
     history = result.history
     assert history.steps == [progress.step for progress in seen] == sorted(history.steps)
-    assert history.steps[0] == 3
+    assert history.steps[0] == 2
     assert history.steps[-1] == result.steps
-    assert history.residual.shape == (len(seen), 24)
-    assert seen[0].residual.shape == (24,)
+    assert history.residual.shape == (len(seen), len(start))
+    assert seen[0].residual.shape == (len(start),)
     assert type(seen[0].state) is type(seen[0].point) is type(start)
-    assert len(seen[-1].residual) < 24  # of the samples left
+    assert len(seen[-1].residual) < len(start)  # of the samples left
     np.testing.assert_allclose(seen[0].residual, history.residual[0])
     np.testing.assert_allclose(history.residual[-1], result.residual)
     for i, steps in enumerate(result.sample_steps):  # a finished sample keeps its last value
@@ -234,6 +223,7 @@ def test_the_host_waits_once_a_check(monkeypatch: pytest.MonkeyPatch, method: An
             solve(method(0.02), A, Subdifferential(Tanh()), tol=1e-14, max_steps=max_steps, check_every=check_every)
         return len(reads), waits.count
 
+    cost(1, 1)  # the spectral facts, which forward-backward asks for once
     few, start = cost(40, 20)
     assert few == 2
     assert cost(40, 5) == (8, start)
@@ -247,9 +237,11 @@ def test_tuning_finds_a_step_near_the_best(kind: str) -> None:
     B = Subdifferential(Tanh())
 
     def steps(step: float) -> float:
-        return float(solve(PeacemanRachford(step), A, B, tol=1e-8, check_every=1, max_steps=3000).sample_steps.mean())
+        return float(
+            solve(PeacemanRachford(step), A, B, tol=1e-8, check_every=1, max_steps=400, warn=False).sample_steps.mean()
+        )
 
-    best = min(steps(0.05 * 1.2**k) for k in range(30))
+    best = min(steps(0.1 * 1.3**k) for k in range(12))
     for first in ("auto", 0.01, 30.0):
         tuned = tune(PeacemanRachford(first), A, B, tol=1e-8)
         assert steps(tuned.step) <= 1.2 * best + 1
@@ -293,154 +285,3 @@ def test_an_earlier_state_continues(kind: str) -> None:
     rest = solve(method, A, B, half.state, tol=1e-10, check_every=1)
     assert rest.steps == full.steps - 6
     np.testing.assert_allclose(to_numpy(rest.point), to_numpy(full.point), atol=1e-10)
-
-
-@libraries
-def test_starts_broadcast_with_the_data(kind: str) -> None:
-    draw = draw_of(kind)
-    A, _, _ = paper(draw, 3)
-    method, options = DouglasRachford(0.5), {"tol": 1e-9}
-    z = draw.array(6)
-    one = solve(method, A, relu, draw.put(z), **options)
-    same = solve(method, A, relu, draw.put(np.broadcast_to(z, (3, 6)).copy()), **options)
-    assert tuple(one.point.shape) == (3, 6)
-    np.testing.assert_array_equal(to_numpy(one.point), to_numpy(same.point))
-    more = solve(method, A, relu, draw.put(draw.array(4, 1, 6)), **options)
-    assert tuple(more.point.shape) == (4, 3, 6)
-    np.testing.assert_allclose(to_numpy(more.point), np.broadcast_to(to_numpy(one.point), (4, 3, 6)), atol=1e-7)
-    single, _, _ = paper(draw)
-    assert tuple(solve(method, single, relu, **options).point.shape) == (6,)
-    assert solve(method, single, relu, **options).residual.shape == ()
-    batched = solve(method, single, relu, draw.put(draw.array(7, 6)), **options)
-    assert tuple(batched.point.shape) == (7, 6)
-    with pytest.raises(ShapeError, match=r"z0 of shape \(4, 6\) does not fit states \(3, 6\)"):
-        solve(method, A, relu, draw.put(draw.array(4, 6)))
-
-
-@libraries
-@pytest.mark.parametrize("where", ["center", "shift", "weight"])
-def test_data_of_the_other_terms_decides_the_batch_too(kind: str, where: str) -> None:
-    """With A single and B a batch, or a shift of A a batch: solved for each sample, or refused by name."""
-    draw = draw_of(kind)
-    A, _, _ = paper(draw)
-    rows = draw.put(abs(draw.array(4, 6)))
-
-    def terms(rows: Array) -> tuple[Any, Any]:
-        f = Subdifferential(Tanh())
-        if where == "weight":
-            return A, Subdifferential(L1(rows))
-        return A, f.translate(rows) if where == "center" else f + rows
-
-    try:
-        whole = solve(PeacemanRachford(0.4), *terms(rows), tol=1e-10)
-    except ShapeError as error:
-        assert "z0" in str(error)
-        whole = solve(PeacemanRachford(0.4), *terms(rows), draw.put(np.zeros((4, 6))), tol=1e-10)
-    ones = [to_numpy(solve(PeacemanRachford(0.4), *terms(rows[i]), tol=1e-10).point) for i in range(4)]
-    np.testing.assert_allclose(to_numpy(whole.point), np.stack(ones), atol=1e-9)
-
-
-@libraries
-def test_states_of_two_axes(kind: str) -> None:
-    draw = draw_of(kind)
-    entries, b = abs(draw.array(3, 4)) + 0.2, draw.array(9, 3, 4) * 10.0 ** np.linspace(-4, 2, 9)[:, None, None]
-    center = draw.array(3, 4)
-    A = Affine(Diagonal(draw.put(entries)), draw.put(b)).translate(draw.put(center))
-    result = solve(DouglasRachford(1.0), A, Subdifferential(ReLU(axes=2)), tol=1e-12, max_steps=3000)
-    np.testing.assert_allclose(to_numpy(result.point), np.maximum(center + b / entries, 0), atol=1e-8)
-    assert result.residual.shape == (9,)
-
-
-@libraries
-@pytest.mark.parametrize("step", [0.5, "auto"])
-def test_an_empty_batch_is_solved(kind: str, step: Any) -> None:
-    A, _, _ = paper(draw_of(kind), 0)
-    result = solve(PeacemanRachford(step), A, relu)
-    assert tuple(result.point.shape) == tuple(result.state.shape) == (0, 6)
-    assert result.status is Status.CONVERGED
-    assert result.steps == 0
-    assert result.error_bound.shape == result.residual.shape == (0,)
-    assert math.isnan(result.history.rate())
-
-
-@libraries
-def test_a_solution_of_zero_is_found(kind: str) -> None:
-    """Where the data are zero, nothing is left for a relative residual to be compared with but the start."""
-    draw = draw_of(kind)
-    A, _, _ = paper(draw)
-    A = Affine(A.linear)
-    assert solve(PeacemanRachford(0.3), A, Subdifferential(Tanh())).steps <= 5
-    away = solve(PeacemanRachford(0.3), A, Subdifferential(Tanh()), draw.put(np.ones(6)))
-    assert away.status is Status.CONVERGED
-    assert away.steps < 300
-    loose = solve(PeacemanRachford(0.3), A, Subdifferential(Tanh()), draw.put(np.ones(6)), atol=1e-6)
-    assert loose.steps < 60
-    assert float(abs(loose.point).max()) < 1e-5
-
-
-@libraries
-def test_out_of_steps_warns_once_with_the_residual(kind: str) -> None:
-    A, start, _ = uneven(kind)
-    with pytest.warns(ConvergenceWarning) as caught:
-        result = solve(PeacemanRachford(0.01), A, relu, start, max_steps=7)
-    assert len(caught) == 1
-    message = str(caught[0].message)
-    missed = int((~result.converged).sum())
-    assert f"PeacemanRachford: {missed} of 24 samples not converged after 7 steps" in message
-    assert f"{result.residual.max():.2e}" in message
-    assert caught[0].filename == __file__
-    assert result.status is Status.MAX_STEPS
-    assert result.steps == 7
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        quiet = solve(PeacemanRachford(0.01), A, relu, start, max_steps=7, warn=False)
-    assert isinstance(quiet, Result)
-
-
-@libraries
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("where", ["b", "z0"])
-def test_non_finite_data_has_its_status(kind: str, value: float, where: str) -> None:
-    draw = draw_of(kind)
-    A, _, b = paper(draw, 4)
-    start = np.zeros((4, 6))
-    (b if where == "b" else start)[2, 1] = value
-    A = Affine(A.linear, draw.put(b))
-    with np.errstate(invalid="ignore"), pytest.warns(ConvergenceWarning, match="1 of 4 .* NaN or infinity"):
-        result = solve(PeacemanRachford(0.4), A, Subdifferential(Tanh()), draw.put(start))
-    assert result.status is Status.NON_FINITE
-    assert result.converged.tolist() == [True, True, False, True]
-    assert np.isfinite(to_numpy(result.point)[[0, 1, 3]]).all()
-    assert result.steps < 100  # the others are not kept waiting
-
-
-def test_unrolled_steps_carry_the_gradient_and_others_do_not() -> None:
-    A, matrix, b = paper(draw_of("torch64"), 2)
-    c = A.b.clone().requires_grad_()
-    z = solve(PeacemanRachford(0.4), Affine(A.linear, c), Subdifferential(Tanh()), tol=1e-13, unroll=True).point
-    want = reference.gradient(matrix, b, to_numpy(z), np.ones((2, 6)), FUNCTIONS["Tanh"].prox_derivative)[1]
-    np.testing.assert_allclose(torch.autograd.grad(z.sum(), c)[0], want, atol=1e-9)
-    assert not solve(PeacemanRachford(0.4), Affine(A.linear, c), relu).point.requires_grad
-
-
-def test_neither_operator_knows_the_shape() -> None:
-    with pytest.raises(OptionError, match="give z0"):
-        solve(DouglasRachford(), relu, relu)
-    result = solve(DouglasRachford(), Subdifferential(SquaredL2(1.0)).translate(torch.ones(3)), relu, torch.zeros(2, 3))
-    torch.testing.assert_close(result.point, torch.ones(2, 3), atol=1e-4, rtol=0)
-    with pytest.raises(ShapeError, match=r"A acts on \(6,\), B on \(5,\)"):
-        solve(DouglasRachford(), paper(draw_of("torch64"))[0], paper(draw_of("torch64", size=5))[0])
-
-
-def test_operators_by_functions_run_through_the_same_loop() -> None:
-    for kind in ("torch64", "numpy64"):
-        draw = draw_of(kind)
-        A, matrix, b = paper(draw, 3)
-        M = draw.put(matrix)
-        hidden = FromCallable(lambda x, M=M: x @ M.T, lambda y, M=M: y @ M, (6,), **draw.kind)
-        got = solve(PeacemanRachford(0.5), Affine(hidden, draw.put(b)), relu, tol=1e-10)
-        np.testing.assert_allclose(
-            to_numpy(got.point), to_numpy(solve(PeacemanRachford(0.5), A, relu, tol=1e-10).point), atol=1e-9
-        )
-        assert is_numpy(kind) is isinstance(got.point, np.ndarray)
-    assert linear_case("FromCallable", "torch64").op.domain == (6,)

@@ -27,7 +27,7 @@ from monops.models import METHODS, digits_dense, mnist_dense
 from monops.splitting import ForwardBackward
 from monops.train import DEFAULTS, Options, Training, summarise
 
-SMALL = Options(model="digits", epochs=3, batch=16, rate=5e-3, tune_every=4, threads=1)
+SMALL = Options(model="digits", epochs=3, batch=16, rate=5e-3, tune_every=4)
 BATCHES = 10  # of an epoch on `data`
 
 
@@ -95,7 +95,7 @@ def test_every_method_has_its_name() -> None:
 
 
 def test_the_digits_are_learnt(every_digit: Dataset) -> None:
-    training = trained(replace(DEFAULTS["digits"], epochs=4), every_digit)
+    training = trained(replace(DEFAULTS["digits"], epochs=3), every_digit)
     assert training.accuracy(every_digit.test_x, every_digit.test_y) > 0.93
     losses = [record["loss"] for record in training.curve]
     assert losses[0] > 3 * losses[-1]
@@ -187,19 +187,19 @@ COMMAND = [sys.executable, "-W", "error", "-m", "monops", "train", "digits"]
 
 
 def test_a_killed_run_resumes_bit_for_bit(every_digit: Dataset, tmp_path: Path) -> None:
-    options = ["--epochs", "3", "--threads", "1", "--out", str(tmp_path)]
+    options = ["--epochs", "2", "--out", str(tmp_path)]
     with subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("epoch 1/3")
+        assert process.stdout.readline().startswith("epoch 1/2")
         process.send_signal(signal.SIGKILL)  # within the second epoch
     path = tmp_path / "checkpoint.pt"
     assert Training.resume(path).epoch == 1
     (tmp_path / ".checkpoint.pt.1.partial").write_bytes(b"as a kill within a write leaves it")
     done = subprocess.run([*COMMAND, "--resume", str(path)], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
-    assert "epoch 1/3" not in done.stdout
-    assert "epoch 3/3" in done.stdout
-    whole = trained(replace(DEFAULTS["digits"], epochs=3, threads=1), every_digit)
+    assert "epoch 1/2" not in done.stdout
+    assert "epoch 2/2" in done.stdout
+    whole = trained(replace(DEFAULTS["digits"], epochs=2), every_digit)
     assert_same(Training.resume(path), whole)
     assert sorted(os.listdir(tmp_path)) == ["checkpoint.pt", "report.png"]
 

@@ -54,7 +54,7 @@ Device = Annotated[str | None, typer.Option(help="Torch device: cpu, cuda, cuda:
 DType = Annotated[str | None, typer.Option("--dtype", help="float32 or float64.", show_default="float32")]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="CPU threads; they can change the last bits.", show_default="torch's"),
+    typer.Option(help="CPU threads; their number can change the last bits.", show_default="1"),
 ]
 Resume = Annotated[
     Path | None,

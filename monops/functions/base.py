@@ -18,7 +18,7 @@ class Function(Parametric, ABC):
     """f : X → (-∞, ∞], proper, closed and convex, on points of `axes` trailing axes.
 
     Immutable: plain data inside. Parameters marked `PARAMETER` are numbers, or arrays that
-        broadcast, aligned at the right, against the points; tensors among them may require grad.
+    broadcast, aligned at the right, against the points; tensors among them may require grad.
 
     Args:
         axes: how many trailing axes make one point; the axes before them are batch.

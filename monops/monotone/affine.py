@@ -7,7 +7,7 @@ from functools import cached_property
 
 import torch
 
-from monops.arrays import Array, Shape, check_array, full, norm, require_step
+from monops.arrays import Array, Shape, check_array, epsilon, full, norm, require_step
 from monops.errors import OptionError
 from monops.linear import Factored, LinearOperator
 from monops.monotone.base import MonotoneOperator, Resolvent
@@ -27,7 +27,7 @@ class Affine(MonotoneOperator):
 
     Raises:
         ShapeError, DTypeError, DeviceError: b does not fit M.
-        OptionError: a negative claim.
+        OptionError: a negative claim; or, when m is first computed, M is found not to be monotone.
 
     Source: Winston & Kolter 2020, theorem 1: F(z) = (I - W) z - (U x + b).
 
@@ -65,7 +65,12 @@ class Affine(MonotoneOperator):
     def strong_monotonicity(self) -> float:
         if self.claim is not None:
             return self.claim
-        return max(0.0, self.linear.monotonicity())
+        m = self.linear.monotonicity()
+        if m < -100 * epsilon(self.linear.dtype) * self.lipschitz:
+            raise OptionError(
+                f"Affine wants a monotone M, got {self.linear.signature} with ⟨M z, z⟩ = {m:.3g} ‖z‖² for some z"
+            )
+        return max(0.0, m)
 
     @cached_property
     def lipschitz(self) -> float:
@@ -97,6 +102,8 @@ class Affine(MonotoneOperator):
         return full((*batch, *M.domain), 0.0, M.dtype, M.device)
 
     def factored(self) -> Affine:
+        if isinstance(self.linear, Factored):
+            return self
         return Affine(Factored(self.linear), self.b, claim=self.claim)
 
     def take(self, index: Array, batch: Shape) -> Affine:
@@ -137,7 +144,7 @@ class AffineResolvent(Resolvent):
 
 @dataclass(frozen=True, eq=False)
 class FromResolvent(MonotoneOperator):
-    """The linear relation B with (I + at·B)⁻¹ = D, for a symmetric D with 0 ⪯ D ⪯ I.
+    """The linear relation B with (I + at·B)⁻¹ = D, for a firmly nonexpansive D: 0 ⪯ D ⪯ I if it is symmetric.
 
     B = (D⁻¹ - I)/at is set-valued where D is singular (there it is the normal cone of the range), so it is never
     formed: at another step β its resolvent is (at/β) D (I + (at/β - 1) D)⁻¹, which is finite for every D. With the

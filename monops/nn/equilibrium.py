@@ -47,9 +47,10 @@ class Equilibrium(nn.Module):
         check_every: steps from one look at the residual to the next; see `monops.solve`.
         warm_start: start each solve from the last one's state if the shape is the same.
 
-    Raises (on a call):
-        ShapeError, DTypeError, DeviceError: x does not fit `linear`.
-        NonFiniteError: a NaN or infinity in x, in the parameters or in the solve; the message names the samples.
+    Raises:
+        ShapeError, DTypeError, DeviceError: on a call, if x does not fit `linear`.
+        NonFiniteError: on a call, if there is a NaN or infinity in x, in the parameters or in the solve; the message
+            names the samples.
 
     Attributes:
         last: the `Result` of the last call, cut off from the graph, with its `backward` once that is done; or None.

@@ -35,7 +35,8 @@ class Options:
         seed: of the initial weights and of the order of the images, ≥ 0.
         device: a torch device, such as "cpu" or "cuda".
         dtype: "float32" or "float64".
-        threads: of the CPU, ≥ 1; as many as torch has unless given. They can change the last bits.
+        threads: of the CPU, ≥ 1; their number can change the last bits. Models as small as these
+            gain little from a second one, and lose much where other programs compute too.
 
     Raises:
         OptionError: a value is outside its range.
@@ -55,7 +56,7 @@ class Options:
     seed: int = 0
     device: str = "cpu"
     dtype: str = "float32"
-    threads: int | None = None
+    threads: int = 1
 
     def __post_init__(self) -> None:
         for name, known in (("model", MODELS), ("method", METHODS), ("dtype", DTYPES)):
@@ -63,10 +64,8 @@ class Options:
         for name, bound in (("step", math.inf), ("tol", 1.0), ("rate", math.inf)):
             if not (name == "step" and self.step == "auto"):
                 _check_number(name, getattr(self, name), bound)
-        for name in ("max_steps", "epochs", "batch", "decay_every", "tune_every", "seed"):
+        for name in ("max_steps", "epochs", "batch", "decay_every", "tune_every", "threads", "seed"):
             _check_whole(name, getattr(self, name), 0 if name == "seed" else 1)
-        if self.threads is not None:
-            _check_whole("threads", self.threads, 1)
         check_device(self.device)
 
 

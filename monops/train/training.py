@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Training:
     """
 
     def __init__(self, options: Options) -> None:
-        self.options = replace(options, threads=options.threads or torch.get_num_threads())
+        self.options = options
         self.model = _new_model(options)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.rate)
         self.generator = torch.Generator().manual_seed(options.seed)
@@ -106,6 +106,16 @@ class Training:
         """How many numbers the model learns."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
+    @contextmanager
+    def threads(self) -> Iterator[None]:
+        """Within this context torch computes with the run's number of CPU threads."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.options.threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
     def on_device(self, data: Dataset) -> Dataset:
         """`data` with the run's device and dtype."""
         return data.to(self.options.device, DTYPES[self.options.dtype])
@@ -131,7 +141,7 @@ class Training:
                 batch; the checkpoint of the last good epoch stays as it is.
         """
         data = self.on_device(data)
-        with _threads(self.options.threads), warnings.catch_warnings():
+        with self.threads(), warnings.catch_warnings():
             # What is not finite ends the training with an error, which says more.
             warnings.filterwarnings("ignore", ".*NaN or infinity", ConvergenceWarning)
             while self.epoch < self.options.epochs:
@@ -259,16 +269,6 @@ class _Sums:
             f"epoch {self.epoch}, batch {batch} of 0 … {len(self.losses) - 1}: {reason}; "
             f"the state after epoch {self.epoch - 1} is the last good one"
         )
-
-
-@contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _new_model(options: Options) -> Classifier:

@@ -1,0 +1,238 @@
+"""Differentiable equilibria in use: warm starts, records, graphs, autocast, compilation, refusals."""
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from cases import draw_of, paper
+from test_implicit import METHODS, TIGHT, leaves, point, tensors
+
+from monops import (
+    Affine,
+    ConvergenceWarning,
+    Dense,
+    PeacemanRachford,
+    ReLU,
+    Status,
+    Subdifferential,
+    Tanh,
+    WarmStart,
+    equilibrium,
+    solve,
+)
+from monops.errors import DTypeError, OptionError
+from monops.nn import Equilibrium, MonotoneDense
+
+D = torch.float64
+tanh = Subdifferential(Tanh())
+
+
+def test_warm_starts_save_steps_forward_and_backward() -> None:
+    M, b = leaves(*tensors(3))
+    warm, options = WarmStart(), {"tol": 1e-10, "check_every": 1}
+    cold = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, **options)
+    g = torch.randn(3, 4, dtype=D)
+    want = torch.autograd.grad(cold.point, b, g)[0]
+    steps = []
+    for _ in range(2):
+        result = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, warm=warm, **options)
+        (grad,) = torch.autograd.grad(result.point, b, g)
+        torch.testing.assert_close(grad, want, rtol=0, atol=1e-8)
+        assert result.backward is not None
+        steps.append((result.steps, result.backward.steps))
+    assert cold.backward is not None
+    assert steps[0] == (cold.steps, cold.backward.steps)
+    assert steps[1][0] <= 2
+    assert steps[1][1] <= 2
+    shape = equilibrium(METHODS["PR"], Affine(Dense(M), b[:2]), tanh, warm=warm, **options)
+    assert shape.steps > 2  # another shape starts anew
+
+
+def test_a_warm_start_with_no_gradient_at_all_is_quiet() -> None:
+    """A cotangent of zero (a masked sample, say) has the solution zero, wherever the last solve ended."""
+    M, b = leaves(*tensors(3))
+    warm = WarmStart()
+    for factor in (torch.ones(3, 1, dtype=D), torch.tensor([[1.0], [0.0], [1.0]], dtype=D)):
+        result = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, warm=warm, tol=1e-8)
+        (grad,) = torch.autograd.grad((factor * result.point).sum(), b)
+        assert result.backward is not None
+        assert result.backward.status is Status.CONVERGED
+        assert result.backward.steps < 100
+        assert (grad[factor[:, 0] == 0].abs() < 1e-6).all()
+
+
+def test_results_are_cut_off_from_the_graph() -> None:
+    M, b = leaves(*tensors(3))
+    result = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, **TIGHT)
+    assert result.point.requires_grad
+    assert not result.state.requires_grad
+    kept = result.record["forward"]
+    assert not kept.point.requires_grad
+    A, _ = kept.problem
+    assert not A.linear.to_dense().requires_grad  # type: ignore[attr-defined]
+    assert result.backward is None
+    result.point.sum().backward()
+    assert result.backward is not None
+    assert result.backward.converged.shape == (3,)
+    assert kept.backward is result.backward
+    assert (result.error_bound < 1e-10).all()
+    with torch.no_grad():
+        assert not point(M, b, Tanh()).requires_grad
+
+
+def test_graphs_of_several_solves_do_not_mix() -> None:
+    """A second forward between the first one's forward and backward changes nothing; a graph may be used twice."""
+    M, b = leaves(*tensors(3))
+    first = point(M, b, Tanh())
+    want = torch.autograd.grad(first.sum(), (M, b), retain_graph=True)
+    second = point(2 * M, -b, ReLU(), PeacemanRachford(0.7))
+    torch.autograd.grad(second.sum(), (M, b))
+    again = torch.autograd.grad(first.sum(), (M, b))
+    for mine, theirs in zip(again, want, strict=True):
+        torch.testing.assert_close(mine, theirs)
+    twice = point(M, point(M, b, Tanh()), Tanh())  # through each other
+    assert torch.autograd.gradcheck(lambda b: point(M.detach(), point(M.detach(), b, Tanh()), Tanh()), leaves(b))
+    assert twice.requires_grad
+
+
+def test_shared_data_gets_the_sum_of_gradients() -> None:
+    M, b = leaves(*tensors(size=4))
+    z0 = torch.zeros(5, 4, dtype=D)
+    z = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, z0, **TIGHT).point
+    assert z.shape == (5, 4)
+    grads = torch.autograd.grad(z.sum(), (M, b))
+    for mine, one in zip(grads, torch.autograd.grad(point(M, b, Tanh()).sum(), (M, b)), strict=True):
+        torch.testing.assert_close(mine, 5 * one)
+
+
+def test_tolerances_of_both_solves() -> None:
+    M, b = leaves(*tensors(3))
+    errors = []
+    exact = torch.autograd.grad(point(M, b, Tanh()).sum(), b)[0]
+    for backward_tol in (1e-2, 1e-10):
+        result = equilibrium(
+            METHODS["PR"], Affine(Dense(M), b), tanh, tol=1e-12, backward_tol=backward_tol, check_every=1
+        )
+        grad = torch.autograd.grad(result.point.sum(), b)[0]
+        assert result.backward is not None
+        assert (result.backward.residual <= backward_tol).all()
+        errors.append((grad - exact).norm())
+    assert errors[0] > 100 * errors[1]
+    loose = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, tol=1e-2, check_every=1)
+    loose.point.sum().backward()
+    assert loose.backward is not None
+    assert loose.backward.steps < result.backward.steps  # as in the forward solve unless given
+
+
+def test_a_backward_solve_out_of_steps_warns() -> None:
+    M, b = leaves(*tensors(3))
+    with pytest.warns(ConvergenceWarning, match="after 2 steps") as caught:
+        z = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, max_steps=2).point
+    assert len(caught) == 1
+    with pytest.warns(ConvergenceWarning, match="after 2 steps") as caught:
+        torch.autograd.grad(z.sum(), b)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        z = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, max_steps=2, warn=False).point
+        torch.autograd.grad(z.sum(), b)
+
+
+def test_the_step_is_found_once() -> None:
+    M, b = leaves(*tensors(3))
+    result = equilibrium(PeacemanRachford("auto"), Affine(Dense(M), b), tanh, **TIGHT)
+    assert isinstance(result.method.step, float)
+    result.point.sum().backward()
+    assert result.backward is not None
+    assert result.backward.method == result.method
+
+
+def test_numpy_is_refused() -> None:
+    A, _, _ = paper(draw_of("numpy64"))
+    with pytest.raises(DTypeError, match=r"got ndarray; use solve for NumPy"):
+        equilibrium(METHODS["PR"], A, tanh)
+
+
+@pytest.mark.parametrize(
+    "options", [{"tol": 0.0}, {"atol": -1.0}, {"max_steps": 0}, {"check_every": 0}, {"backward_tol": -1.0}]
+)
+@pytest.mark.parametrize("step", [0.5, "auto"])
+def test_options_out_of_range(options: dict[str, Any], step: Any) -> None:
+    M, b = leaves(*tensors(3))
+    name = next(iter(options))
+    with pytest.raises(OptionError, match=rf"{name}.* wants? "):
+        z = equilibrium(PeacemanRachford(step), Affine(Dense(M), b), tanh, **options).point
+        z.sum().backward()  # where the backward solve's tolerance is read
+
+
+def test_unknown_options_are_not_swallowed() -> None:
+    M, b = tensors(3)
+    with pytest.raises(TypeError, match="tolerance"):
+        equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, tolerance=1e-3)
+    with pytest.raises(TypeError, match="tolerance"):
+        solve(METHODS["PR"], Affine(Dense(M), b), tanh, tolerance=1e-3)  # type: ignore[call-arg]
+
+
+def test_an_empty_batch_has_empty_gradients() -> None:
+    M, b = leaves(*tensors(0))
+    z = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh).point
+    assert z.shape == (0, 4)
+    for grad, like in zip(torch.autograd.grad(z.sum(), (M, b)), (M, b), strict=True):
+        assert grad.shape == like.shape
+        assert not grad.any()
+
+
+def network() -> torch.nn.Sequential:
+    torch.manual_seed(0)
+    layer = Equilibrium(MonotoneDense(5, 6), Tanh(), PeacemanRachford(0.5), tol=1e-5)
+    return torch.nn.Sequential(torch.nn.Linear(3, 5), layer, torch.nn.Linear(6, 2))
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["backward outside", "backward inside"])
+def test_autocast_around_the_layer(inside: bool) -> None:
+    """The solve stays in the precision of its parameters, forward and backward; only the rest is cast."""
+    net, x = network(), torch.randn(7, 3)
+    exact = torch.autograd.grad(net(x).pow(2).sum(), tuple(net.parameters()))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = net(x)
+        loss = out.float().pow(2).sum()
+        if inside:
+            loss.backward()
+    if not inside:
+        loss.backward()
+    assert out.dtype is torch.bfloat16
+    for p, want in zip(net.parameters(), exact, strict=True):
+        assert p.grad is not None
+        assert p.grad.dtype is torch.float32
+        torch.testing.assert_close(p.grad, want, rtol=0, atol=0.05 * float(want.abs().max()) + 1e-3)
+    backward = net[1].last.backward
+    assert backward.status is Status.CONVERGED
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler warns about its own doings
+def test_a_compiled_model_around_the_layer() -> None:
+    net, x = network(), torch.randn(7, 3)
+    compiled = torch.compile(net, backend="eager")
+    want = net(x)
+    got = compiled(x)
+    torch.testing.assert_close(got, want)
+    grads = [torch.autograd.grad(out.sum(), tuple(net.parameters())) for out in (got, want)]
+    for mine, theirs in zip(*grads, strict=True):
+        torch.testing.assert_close(mine, theirs)
+    torch.compiler.reset()
+
+
+def test_non_finite_data_has_its_status_and_other_samples_their_gradients() -> None:
+    M, b = tensors(3)
+    b = b.clone()
+    b[1, 2] = math.nan
+    M, b = leaves(M, b)
+    result = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, warn=False)
+    assert result.status is Status.NON_FINITE
+    assert result.converged.tolist() == [True, False, True]
+    (grad,) = torch.autograd.grad(result.point[[0, 2]].sum(), b)
+    want = torch.autograd.grad(point(M, b[[0, 2]], Tanh()).sum(), b)[0]
+    np.testing.assert_allclose(grad[[0, 2]], want[[0, 2]], atol=1e-6)
