@@ -140,11 +140,11 @@ def inverse(matrix: Array, symmetric: bool, what: str) -> Array:
     try:
         result = _cholesky_inverse(matrix) if symmetric else _lu_inverse(matrix)
     except np.linalg.LinAlgError as error:
-        _require_finite(matrix, what)
+        require_finite(matrix, what)
         raise SingularError(f"{what} is singular: {error}") from error
     one, plain = _one_norm(detach(matrix)), _one_norm(detach(result))
     if known_true(~(one * plain < 1 / epsilon(matrix.dtype)).all()):  # NaN counts as singular
-        _require_finite(matrix, what)
+        require_finite(matrix, what)
         raise SingularError(f"{what} is singular: its condition number is {float((one * plain).max()):.1e}")
     return result
 
@@ -168,7 +168,8 @@ def _one_norm(matrix: Array) -> Array:
     return columns.amax(-1) if is_torch(matrix) else columns.max(-1)
 
 
-def _require_finite(x: Array, what: str) -> None:
+def require_finite(x: Array, what: str) -> None:
+    """Raise a `NonFiniteError` if there is a NaN or an infinity in `x`."""
     if not known_true(namespace(x).isfinite(detach(x)).all()):
         raise NonFiniteError(f"{what} holds a NaN or an infinity")
 

@@ -67,7 +67,7 @@ class _Implicit(torch.autograd.Function):
     @staticmethod
     def forward(flat: tree.Flat, *theta: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            return cast(Problem, flat.rebuild(theta)).solve()
+            return cast(Problem, flat.rebuild([t.detach() for t in theta])).solve()
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:

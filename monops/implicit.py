@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from monops import tree
 from monops.arrays import Array, Shape
 from monops.autodiff import Problem, solve_implicitly
 from monops.errors import DTypeError
@@ -55,7 +54,8 @@ def equilibrium(
         z0: as for `solve`.
         backward_tol: relative tolerance of the linearised solves; as in the forward solve unless given.
         warm: start both solves from what the last call with this object left.
-        options: those of `solve` (tol, atol, max_steps, check_every, callback, warn).
+        options: those of `solve` (tol, atol, max_steps, check_every, callback, warn). The linearised
+            solves always warn.
 
     Returns:
         A `Result`. Its `point` carries the derivative, everything else is cut off from the graph.
@@ -115,13 +115,13 @@ class EquilibriumProblem(Problem):
 
     def solve(self) -> torch.Tensor:
         start = getattr(self.warm, self.direction, None)
-        z0 = self.z0 if start is None or start.shape != self.z0.shape else start
+        fits = start is not None and all(getattr(start, k) == getattr(self.z0, k) for k in ("shape", "dtype", "device"))
+        z0 = start if fits else self.z0
         result = solve(self.method, self.A, self.B, z0, **self.options)
         if self.warm is not None:
             setattr(self.warm, self.direction, result.state)
-        # The record must not hold the graph: neither the parameters' nor that of the tensor returned here.
-        A, B = (tree.map_tensors(torch.Tensor.detach, operator) for operator in (self.A, self.B))
-        self.record["forward"] = replace(result, point=result.point.detach(), problem=(A, B), record=self.record)
+        # Another tensor than the one returned, which will carry a graph that the record must not hold.
+        self.record["forward"] = replace(result, point=result.point.detach(), record=self.record)
         return result.point
 
     def equation(self, x: torch.Tensor) -> torch.Tensor:
@@ -142,7 +142,7 @@ class EquilibriumProblem(Problem):
 
     def _solve_linear(self, M: LinearOperator, D: LinearOperator, b: torch.Tensor) -> Array:
         """w with w = D(w - α(M w - b))."""
-        options = {**self.options, "callback": None}
+        options = {**self.options, "callback": None, "warn": True}  # nobody else hears of a backward solve
         if self.backward_tol is not None:
             options["tol"] = self.backward_tol
         inner = EquilibriumProblem(

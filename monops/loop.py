@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import torch
 
-from monops.arrays import Array, Shape, detach, is_torch, namespace, to_numpy
+from monops.arrays import Array, Shape, detach, epsilon, is_torch, namespace, norm, to_numpy
+from monops.errors import ShapeError
 from monops.monotone import MonotoneOperator
 from monops.result import History, Result, Status, relative
 from monops.splitting import SplittingMethod
@@ -41,10 +42,11 @@ class Loop:
         self.z0 = z0[None] if self.is_single else z0
         batch: Shape = tuple(self.z0.shape[: self.z0.ndim - self.rank])
         self.plan = method.prepare(A, B)
-        tiny = float(namespace(z0).finfo(z0.dtype).tiny)
-        self.scale = namespace(z0).clip(
-            detach(A.scale(namespace(z0).zeros_like(self.z0), self.rank)), max(atol / tol, tiny), None
-        )
+        # Where A(0) = 0 and the solution is 0, the start is all that a residual can be compared with.
+        xp, eps = namespace(z0), epsilon(z0.dtype)
+        scale = xp.maximum(A.scale(xp.zeros_like(self.z0), self.rank), eps * norm(self.z0, self.rank))
+        scale = xp.clip(detach(scale), max(atol / tol, float(xp.finfo(z0.dtype).tiny)), None)
+        self.scale = xp.where(scale == np.inf, np.nan, scale)  # infinite data makes NaN of a residual, not 0
         self.rows = np.arange(batch[0])
         self.residual = np.full(batch, np.inf)
         self.sample_steps = np.zeros(batch, dtype=int)
@@ -81,6 +83,11 @@ class Loop:
 
     def _look(self, gap: Array, point: Array, steps: int) -> bool:
         """Update the residuals, by the only wait for the device, and tell whether a sample finished."""
+        if gap.shape != (len(self.rows), *self.z0.shape[1:]):
+            raise ShapeError(
+                f"the operators' data makes states of shape {tuple(gap.shape)} of a start of shape "
+                f"{tuple(self.z0.shape)}: give a z0 with all batch axes"
+            )
         residual = to_numpy(relative(gap, point, self.scale, self.rank))
         if self.unfinished == self.done.size and residual.min() > self.tol and residual.max() < np.inf:
             self.residual[...] = residual
@@ -119,15 +126,15 @@ class Loop:
         done = np.all(self.done[self.rows].reshape(len(self.rows), -1), axis=1)
         if done.mean() < COMPACT_SHARE:
             return plan, state
-        index, batch = rows_of(np.flatnonzero(~done), state), (len(self.rows), *self.done.shape[1:])
+        index = rows_of(np.flatnonzero(~done), state)
         try:
-            plan = _take(plan, index, batch)
+            plan = _take(plan, index, (len(self.rows), *self.z0.shape[1:]))
         except NotImplementedError:
             return plan, state
-        if getattr(self.scale, "ndim", 0) == len(batch) and self.scale.shape[0] > 1:
+        if self.scale.ndim == self.done.ndim and self.scale.shape[0] > 1:
             self.scale = self.scale[index]
         self.rows = self.rows[~done]
-        return plan, state[index]
+        return plan, self.A.arrange(state[index])
 
     def _result(self, point: Array, state: Array, steps: int) -> Result:
         if not np.isfinite(self.residual[self.sample_steps > 0]).all():
@@ -156,15 +163,15 @@ def rank_of(A: MonotoneOperator, B: MonotoneOperator, z0: Array) -> int:
     return 1 if domain is None else len(domain)
 
 
-def _take(plan: Any, index: Array, batch: Shape) -> Any:
+def _take(plan: Any, index: Array, shape: Shape) -> Any:
     if isinstance(plan, tuple):
-        taken = [_take(member, index, batch) for member in plan]
+        taken = [_take(member, index, shape) for member in plan]
         return type(plan)(*taken) if hasattr(plan, "_fields") else tuple(taken)
     if isinstance(plan, float | int):
         return plan
     if not hasattr(plan, "take"):
         raise NotImplementedError
-    return plan.take(index, batch)
+    return plan.take(index, shape)
 
 
 def rows_of(rows: np.ndarray, like: Array) -> Array:

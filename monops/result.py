@@ -37,7 +37,7 @@ class History:
 
     def rate(self, last: int = 5) -> float:
         """Measured contraction a step of the largest residual, over the last checks; NaN with fewer than two."""
-        worst = self.residual.reshape(len(self.steps), -1).max(1, initial=0)
+        worst = self.residual.reshape(len(self.steps), math.prod(self.residual.shape[1:])).max(1, initial=0)
         k = min(last, len(self.steps) - 1)
         if k < 1 or worst[-1 - k] <= 0:
             return math.nan

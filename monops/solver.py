@@ -74,7 +74,7 @@ def solve(
     """
     if not isinstance(method, SplittingMethod):
         raise OptionError(f"method wants a SplittingMethod such as PeacemanRachford(), got {method!r}")
-    _check_options(tol, atol, max_steps, check_every)
+    check_options(tol, atol, max_steps, check_every)
     z0 = initial_state(A, B, z0)
     tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
     if getattr(method, "step", None) == "auto":
@@ -84,7 +84,7 @@ def solve(
         loop = Loop(method, A, B, z0, tol, atol)
         result = loop.run(max_steps, check_every, callback, compact=not unroll)
     if warn and result.status is not Status.CONVERGED:
-        _warn(result, tol)
+        warn_of(result, tol)
     return result
 
 
@@ -175,19 +175,19 @@ def initial_state(A: MonotoneOperator, B: MonotoneOperator, z0: Array | None) ->
     if z0 is None:
         if zero is None:
             raise OptionError("neither A nor B knows the shape of a state: give z0, an array to start from")
-        return zero
+        return A.arrange(zero)
     floating(z0)
     domain = A.domain if A.domain is not None else B.domain
     if domain is not None:
         kind = z0 if zero is None else zero
         check_array(z0, domain, kind.dtype, device_of(kind), "z0")
     if zero is None:
-        return z0
+        return A.arrange(z0)
     try:
         shape = np.broadcast_shapes(tuple(z0.shape), tuple(zero.shape))
     except ValueError as error:
         raise ShapeError(f"z0 of shape {tuple(z0.shape)} does not fit states {tuple(zero.shape)}") from error
-    return z0.expand(shape) if is_torch(z0) else np.broadcast_to(z0, shape)
+    return A.arrange(z0.expand(shape) if is_torch(z0) else np.broadcast_to(z0, shape))
 
 
 def _few(A: MonotoneOperator, B: MonotoneOperator, z0: Array, samples: int) -> Any:
@@ -197,14 +197,14 @@ def _few(A: MonotoneOperator, B: MonotoneOperator, z0: Array, samples: int) -> A
         return A, B, z0
     index = rows_of(np.linspace(0, batch[0] - 1, samples).astype(int), z0)
     try:
-        return A.take(index, batch), B.take(index, batch), z0[index]
+        return A.take(index, z0.shape), B.take(index, z0.shape), A.arrange(z0[index])
     except NotImplementedError:
         return A, B, z0
 
 
 def _fractional_steps(result: Result, tol: float) -> float:
     """The mean number of steps to the tolerance, between and beyond the checks by the contraction measured there."""
-    residual = result.history.residual.astype(np.float64).reshape(result.steps, -1)
+    residual = result.history.residual.astype(np.float64).reshape(result.steps, result.converged.size)
     logs = np.log(np.maximum(residual, 1e-300))
     last = result.sample_steps.reshape(-1) - 1
     if not last.size:
@@ -219,7 +219,8 @@ def _fractional_steps(result: Result, tol: float) -> float:
     return float(np.mean(last + 1 + (here - math.log(tol)) / fall))
 
 
-def _check_options(tol: float | None, atol: float, max_steps: int, check_every: int) -> None:
+def check_options(tol: float | None, atol: float, max_steps: int, check_every: int) -> None:
+    """Raise an `OptionError` unless the options of `solve` are in their ranges."""
     if tol is not None and not 0 < tol < math.inf:
         raise OptionError(f"tol wants a number in (0, ∞), got {tol}")
     if not 0 <= atol < math.inf:
@@ -228,7 +229,8 @@ def _check_options(tol: float | None, atol: float, max_steps: int, check_every: 
         raise OptionError(f"max_steps and check_every want ≥ 1, got {max_steps} and {check_every}")
 
 
-def _warn(result: Result, tol: float) -> None:
+def warn_of(result: Result, tol: float) -> None:
+    """Warn that a solve did not converge, in the name of the caller's caller."""
     missed = int((~result.converged).sum())
     how = f"after {result.steps} steps" if result.status is Status.MAX_STEPS else "with a NaN or infinity"
     warnings.warn(

@@ -48,6 +48,28 @@ def map_tensors(change: Callable[[torch.Tensor], torch.Tensor], tree: Any) -> An
     return flat.rebuild([change(leaf) for leaf in flat.leaves], fresh=True)
 
 
+def move(tree: Any, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Any:
+    """`tree` on another device or in another dtype: its tensors, and the fields in it of these names."""
+    moved = map_tensors(lambda leaf: leaf.to(device=device, dtype=dtype), tree)
+    for node in _nodes(moved):
+        names = {f.name for f in dataclasses.fields(node)}
+        if device is not None and "device" in names:
+            object.__setattr__(node, "device", torch.device(device))
+        if dtype is not None and "dtype" in names:
+            object.__setattr__(node, "dtype", dtype)
+    return moved
+
+
+def _nodes(tree: Any) -> Iterator[Any]:
+    if isinstance(tree, tuple):
+        for item in tree:
+            yield from _nodes(item)
+    elif _is_node(tree):
+        yield tree
+        for field in dataclasses.fields(tree):
+            yield from _nodes(getattr(tree, field.name))
+
+
 def _is_node(tree: Any) -> bool:
     return dataclasses.is_dataclass(tree) and not isinstance(tree, type)
 

@@ -93,7 +93,7 @@ def test_the_default_folder_and_a_line_for_each_epoch(run: Run) -> None:
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
     for word in ("loss", "accuracy", "forward", "backward", "held out", "step 0.5"):
         assert word in lines[0]
-    for word in ("held-out accuracy", "certified error", "cross-check", "passed", "21,673"):
+    for word in ("held-out accuracy", "certified error", "cross-check", "passed", "95,010"):
         assert word in done.out
     assert sorted(os.listdir("runs/digits")) == ["checkpoint.pt", "report.png"]
 

@@ -77,10 +77,10 @@ class Spy(Resolvent):
     def derivative(self, x: Array) -> LinearOperator:
         return self.J.derivative(x)
 
-    def take(self, index: Array, batch: tuple[int, ...]) -> Resolvent:
+    def take(self, index: Array, shape: tuple[int, ...]) -> Resolvent:
         if not self.leaves_out:
-            return super().take(index, batch)
-        return Spy(self.J.take(index, batch), self.rows)
+            return super().take(index, shape)
+        return Spy(self.J.take(index, shape), self.rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,6 +39,8 @@ class LinearOperator(ABC):
     lazy `Sum` and `Composed`.
     """
 
+    __array_ufunc__ = None  # so that NumPy leaves `number * op` to op
+
     @property
     @abstractmethod
     def domain(self) -> Shape:
@@ -79,6 +81,10 @@ class LinearOperator(ABC):
     @abstractmethod
     def adjoint(self) -> LinearOperator:
         """The operator H with ⟨op(x), y⟩ = ⟨x, H(y)⟩, made anew; users write `op.H`."""
+
+    def arrange(self, x: Array) -> Array:
+        """The same x in the memory order that suits this operator's inputs; elementwise code keeps it."""
+        return x
 
     def resolvent(self, step: float) -> LinearOperator:
         """The operator (I + step·op)⁻¹, factorised once; its adjoint reuses the factor.
@@ -143,9 +149,11 @@ class LinearOperator(ABC):
             rmatmat=lambda y: columns(self.H, y),
         )
 
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """The same operator with its tensors moved, as in `torch.Tensor.to` (device, dtype)."""
-        return tree.map_tensors(lambda leaf: leaf.to(*args, **kwargs), self)
+    def to(self, device: torch.device | str | torch.dtype | None = None, dtype: torch.dtype | None = None) -> Self:
+        """The same operator on another device or in another floating dtype, as in `torch.Tensor.to`."""
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
+        return tree.move(self, device, dtype)
 
     def __call__(self, x: Array) -> Array:
         check_array(x, self.domain, self.dtype, self.device, type(self).__name__)
@@ -227,8 +235,8 @@ class LinearOperator(ABC):
         """The map x ↦ op(x) + shift; kinds with a fused kernel override it."""
         return lambda x: self.apply(x) + shift
 
-    def _take(self, index: Array, batch: Shape) -> LinearOperator:
-        """The operators of samples `index` along the first of the `batch` axes of the states."""
+    def _take(self, index: Array, shape: Shape) -> LinearOperator:
+        """The operators of samples `index` along the first axis of states of this shape."""
         if self.batch:
             raise NotImplementedError(f"{type(self).__name__} cannot leave samples out")
         return self

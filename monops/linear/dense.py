@@ -18,6 +18,7 @@ from monops.arrays import (
     inverse,
     is_torch,
     namespace,
+    require_finite,
 )
 from monops.errors import ShapeError
 from monops.linear.base import LinearOperator
@@ -105,12 +106,14 @@ class Dense(LinearOperator):
     def norm(self) -> float:
         if 0 in self.matrix.shape:
             return 0.0
+        require_finite(self.matrix, self.signature)
         return float(namespace(self.matrix).linalg.matrix_norm(detach(self.matrix), ord=2).max())
 
     def monotonicity(self) -> float:
         self._require_square("monotonicity")
         if 0 in self.matrix.shape:
             return 0.0
+        require_finite(self.matrix, self.signature)
         matrix = detach(self.matrix)
         return float(namespace(matrix).linalg.eigvalsh((matrix + matrix.mT) / 2).min())
 
@@ -137,6 +140,6 @@ class Dense(LinearOperator):
     def _scaled(self, scalar: float | Array) -> LinearOperator:
         return Dense(scalar * self.matrix, symmetric=self.symmetric)
 
-    def _take(self, index: Array, batch: Shape) -> LinearOperator:
-        is_per_sample = len(self.batch) == len(batch) and self.batch[0] > 1
+    def _take(self, index: Array, shape: Shape) -> LinearOperator:
+        is_per_sample = self.matrix.ndim == len(shape) + 1 and self.batch[0] > 1
         return Dense(self.matrix[index], symmetric=self.symmetric) if is_per_sample else self

@@ -59,6 +59,9 @@ class Factored(LinearOperator):
     def symmetric(self) -> bool:
         return self.op.symmetric
 
+    def arrange(self, x: Array) -> Array:
+        return self.op.arrange(x)
+
     def apply(self, x: Array) -> Array:
         return self.current.apply(x)
 
@@ -86,5 +89,5 @@ class Factored(LinearOperator):
     def to_dense(self) -> Array:
         return self.current.to_dense()
 
-    def _take(self, index: Array, batch: Shape) -> LinearOperator:
-        return Factored(self.op._take(index, batch), self.is_adjoint)
+    def _take(self, index: Array, shape: Shape) -> LinearOperator:
+        return Factored(self.op._take(index, shape), self.is_adjoint)

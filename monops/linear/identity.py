@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from monops.arrays import Array, DType, Shape, as_dtype, full, is_torch
+from monops.arrays import Array, DType, Shape, as_dtype, detach, full, is_torch
 from monops.errors import SingularError
 from monops.linear.base import LinearOperator
 
@@ -64,15 +64,15 @@ class Identity(LinearOperator):
     def resolvent(self, step: float) -> LinearOperator:
         self._require_step(step)
         divisor = 1 + step * self.scale
-        if float(divisor) == 0:
-            raise SingularError(f"I + step·op is zero for step {step} and op = {float(self.scale)}·I")
+        if float(detach(divisor)) == 0:
+            raise SingularError(f"I + step·op is zero for step {step} and op = {float(detach(self.scale))}·I")
         return self._with(1 / divisor)
 
     def norm(self) -> float:
-        return abs(float(self.scale))
+        return abs(float(detach(self.scale)))
 
     def monotonicity(self) -> float:
-        return float(self.scale)
+        return float(detach(self.scale))
 
     def _plus(self, other: LinearOperator) -> LinearOperator:
         return self._with(self.scale + other.scale) if isinstance(other, Identity) else NotImplemented

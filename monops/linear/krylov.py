@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from monops.arrays import Array, DType, Shape, epsilon, flatten_trailing, is_torch, namespace, norm
+from monops.arrays import Array, DType, Shape, epsilon, flatten_trailing, is_torch, known_true, namespace, norm
 from monops.autodiff import Problem, solve_implicitly
 from monops.errors import NonFiniteError, NotConvergedError, OptionError
 from monops.linear.base import LinearOperator
@@ -25,7 +25,7 @@ class Krylov(LinearOperator):
     Args:
         op: any square linear operator.
         step: a finite number.
-        tol: relative residual at which a sample is done, > 0; ten units in the last place unless given.
+        tol: relative residual at which a sample is done, > 0; ten units in the last place of the terms unless given.
         max_steps: products with `op` allowed for one application.
         restart: GMRES keeps this many basis vectors, ≥ 1.
 
@@ -82,23 +82,30 @@ class Krylov(LinearOperator):
         """I + step·op."""
         return Identity.like(self.op) + self.step * self.op
 
-    def _take(self, index: Array, batch: Shape) -> LinearOperator:
-        return replace(self, op=self.op._take(index, batch))
+    def _take(self, index: Array, shape: Shape) -> LinearOperator:
+        return replace(self, op=self.op._take(index, shape))
 
     def _solve(self, b: Array) -> Array:
         axes = len(self.domain)
-        target = (self.tol or 10 * epsilon(b.dtype)) * norm(b, axes)
+        if not known_true(namespace(b).isfinite(b).all()):
+            raise NonFiniteError(f"Krylov resolvent of {self.op.signature}: NaN or infinity in the right-hand side")
         solver = _conjugate_gradients if self.symmetric else _gmres
-        x, residual = solver(self, b, target)
-        if bool((residual > target).any()):
+        x, residual, target = solver(self, b, axes)
+        if not bool((residual <= target).all()):
             worst = float((residual / namespace(b).clip(target, epsilon(b.dtype) ** 4, None)).max())
             raise NotConvergedError(
                 f"Krylov resolvent of {self.op.signature}: residual still {worst:.1e} × its tolerance after "
                 f"{self.max_steps} products; raise max_steps or tol, or give the operator more structure"
             )
-        if not bool(namespace(b).isfinite(residual).all()):
-            raise NonFiniteError(f"Krylov resolvent of {self.op.signature}: NaN or infinity in the system")
         return x
+
+    def _target(self, b: Array, x: Array, size: Array, axes: int) -> Array:
+        """The residual to reach: `tol` relative to b, or else what rounding allows if ‖I + step·op‖ ≈ size."""
+        if self.tol is not None:
+            return self.tol * norm(b, axes)
+        eps, b_size = epsilon(b.dtype), norm(b, axes)
+        # Where x is huge the system is singular to working precision, which must not pass for a solution.
+        return namespace(b).minimum(10 * eps * (b_size + size * norm(x, axes)), eps**0.5 * b_size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,38 +141,45 @@ def _inner(x: Array, y: Array, axes: int) -> Array:
     return flatten_trailing(x * y, axes).sum(-1)
 
 
-def _conjugate_gradients(resolvent: Krylov, b: Array, target: Array) -> tuple[Array, Array]:
-    system, axes = resolvent.system(), len(resolvent.domain)
-    xp = namespace(b)
+def _conjugate_gradients(resolvent: Krylov, b: Array, axes: int) -> tuple[Array, Array, Array]:
+    system, xp = resolvent.system(), namespace(b)
     column = (...,) + (None,) * axes
     x, r = xp.zeros_like(b), b
     p, rho = r, _inner(r, r, axes)
+    size = xp.zeros_like(rho)
     for _ in range(resolvent.max_steps):
-        if not bool((rho > target**2).any()):
+        if not bool((rho > resolvent._target(b, x, size, axes) ** 2).any()):
             break
         q = system.apply(p)
-        curvature = _inner(p, q, axes)
-        alpha = rho / _safe(curvature)
+        size = xp.maximum(size, norm(q, axes) / _safe(norm(p, axes)))
+        alpha = rho / _safe(_inner(p, q, axes))
         x, r = x + alpha[column] * p, r - alpha[column] * q
         new = _inner(r, r, axes)
         p, rho = r + (new / _safe(rho))[column] * p, new
-    return x, norm(b - system.apply(x), axes)
+    return x, norm(b - system.apply(x), axes), 2 * resolvent._target(b, x, size, axes)
 
 
-def _gmres(resolvent: Krylov, b: Array, target: Array) -> tuple[Array, Array]:
-    system, axes = resolvent.system(), len(resolvent.domain)
-    x, r = namespace(b).zeros_like(b), b
+def _gmres(resolvent: Krylov, b: Array, axes: int) -> tuple[Array, Array, Array]:
+    system, xp = resolvent.system(), namespace(b)
+    x, r = xp.zeros_like(b), b
+    size = xp.zeros_like(norm(b, axes))
     for _ in range(math.ceil(resolvent.max_steps / resolvent.restart)):
-        residual = norm(r, axes)
+        residual, target = norm(r, axes), resolvent._target(b, x, size, axes)
         if not bool((residual > target).any()):
             break
-        x = x + _gmres_cycle(system, r, residual, target, axes, resolvent.restart)
+        correction, size = _gmres_cycle(system, r, residual, target, size, axes, resolvent.restart)
+        x = x + correction
         r = b - system.apply(x)
-    return x, norm(r, axes)
+    return x, norm(r, axes), resolvent._target(b, x, size, axes)
 
 
-def _gmres_cycle(system: LinearOperator, r: Array, residual: Array, target: Array, axes: int, restart: int) -> Array:
-    """The correction to x from one Arnoldi basis (orthogonalised twice), by Givens rotations, a sample each."""
+def _gmres_cycle(
+    system: LinearOperator, r: Array, residual: Array, target: Array, size: Array, axes: int, restart: int
+) -> tuple[Array, Array]:
+    """The correction to x from one Arnoldi basis (orthogonalised twice), by Givens rotations, a sample each.
+
+    `size` comes back as the largest ‖system v‖ seen for a unit vector v.
+    """
     xp = namespace(r)
     column = (...,) + (None,) * axes
     basis = [r / _safe(residual)[column]]
@@ -174,6 +188,7 @@ def _gmres_cycle(system: LinearOperator, r: Array, residual: Array, target: Arra
     right = [residual]  # the rotated right-hand side; its last entry is the residual
     for _ in range(min(restart, math.prod(system.domain))):
         w, h = system.apply(basis[-1]), [xp.zeros_like(residual) for _ in basis]
+        size = xp.maximum(size, norm(w, axes))
         for _ in range(2):
             for i, v in enumerate(basis):
                 overlap = _inner(v, w, axes)
@@ -195,7 +210,7 @@ def _gmres_cycle(system: LinearOperator, r: Array, residual: Array, target: Arra
     for i in reversed(range(len(triangle))):
         known = sum(triangle[j][i] * weights[j] for j in range(i + 1, len(triangle)))
         weights[i] = (right[i] - known) / _safe(triangle[i][i])
-    return sum(weight[column] * v for weight, v in zip(weights, basis, strict=False))
+    return sum(weight[column] * v for weight, v in zip(weights, basis, strict=False)), size
 
 
 def _safe(divisor: Array) -> Array:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from monops.arrays import Array, DType, Shape
+from monops.arrays import Array, DType, Shape, detach
 from monops.linear.base import LinearOperator
 
 
@@ -47,8 +47,8 @@ class Sum(LinearOperator):
     def adjoint(self) -> LinearOperator:
         return self.left.H + self.right.H
 
-    def _take(self, index: Array, batch: Shape) -> LinearOperator:
-        return Sum(self.left._take(index, batch), self.right._take(index, batch))
+    def _take(self, index: Array, shape: Shape) -> LinearOperator:
+        return Sum(self.left._take(index, shape), self.right._take(index, shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +88,8 @@ class Composed(LinearOperator):
     def adjoint(self) -> LinearOperator:
         return self.right.H @ self.left.H
 
-    def _take(self, index: Array, batch: Shape) -> LinearOperator:
-        taken = Composed(self.left._take(index, batch), self.right._take(index, batch))
+    def _take(self, index: Array, shape: Shape) -> LinearOperator:
+        taken = Composed(self.left._take(index, shape), self.right._take(index, shape))
         object.__setattr__(taken, "symmetric", self.symmetric)
         return taken
 
@@ -132,10 +132,10 @@ class Scaled(LinearOperator):
         return self.scalar * self.op.H
 
     def norm(self) -> float:
-        return abs(float(self.scalar)) * self.op.norm()
+        return abs(float(detach(self.scalar))) * self.op.norm()
 
     def _scaled(self, scalar: float | Array) -> LinearOperator:
         return (scalar * self.scalar) * self.op
 
-    def _take(self, index: Array, batch: Shape) -> LinearOperator:
-        return Scaled(self.scalar, self.op._take(index, batch))
+    def _take(self, index: Array, shape: Shape) -> LinearOperator:
+        return Scaled(self.scalar, self.op._take(index, shape))

@@ -10,7 +10,7 @@ import torch
 from monops.arrays import Array, Shape, check_array, epsilon, full, norm, require_step
 from monops.errors import OptionError
 from monops.linear import Factored, LinearOperator
-from monops.monotone.base import MonotoneOperator, Resolvent
+from monops.monotone.base import MonotoneOperator, Resolvent, take_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,7 @@ class Affine(MonotoneOperator):
         if self.b is None:
             object.__setattr__(self, "b", full(M.domain, 0.0, M.dtype, M.device))
         check_array(self.b, M.domain, M.dtype, M.device, "Affine(M, b)")
+        object.__setattr__(self, "b", M.arrange(self.b))
         if self.claim is not None and not self.claim >= 0:
             raise OptionError(f"claim wants m ≥ 0, got {self.claim}")
 
@@ -101,13 +102,16 @@ class Affine(MonotoneOperator):
         batch = torch.broadcast_shapes(self.batch, M.batch)
         return full((*batch, *M.domain), 0.0, M.dtype, M.device)
 
+    def arrange(self, x: Array) -> Array:
+        return self.linear.arrange(x)
+
     def factored(self) -> Affine:
         if isinstance(self.linear, Factored):
             return self
         return Affine(Factored(self.linear), self.b, claim=self.claim)
 
-    def take(self, index: Array, batch: Shape) -> Affine:
-        return Affine(self.linear._take(index, batch), take(self.b, index, batch, self.domain), claim=self.claim)
+    def take(self, index: Array, shape: Shape) -> Affine:
+        return Affine(self.linear._take(index, shape), take_rows(self.b, index, shape), claim=self.claim)
 
     def _plus(self, other: object) -> MonotoneOperator:
         if isinstance(other, LinearOperator):
@@ -137,9 +141,9 @@ class AffineResolvent(Resolvent):
     def derivative(self, x: Array) -> LinearOperator:
         return self.linear
 
-    def take(self, index: Array, batch: Shape) -> AffineResolvent:
+    def take(self, index: Array, shape: Shape) -> AffineResolvent:
         R = self.linear
-        return AffineResolvent(R._take(index, batch), take(self.shift, index, batch, R.domain))
+        return AffineResolvent(R._take(index, shape), take_rows(self.shift, index, shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,12 +184,5 @@ class FromResolvent(MonotoneOperator):
             return AffineResolvent(self.D)
         return AffineResolvent(ratio * (self.D @ self.D.resolvent(ratio - 1)))
 
-    def take(self, index: Array, batch: Shape) -> FromResolvent:
-        return FromResolvent(self.D._take(index, batch), self.at)
-
-
-def take(x: Array | None, index: Array, batch: Shape, domain: Shape) -> Array | None:
-    """The samples `index` of `x`, if it has data of single samples: as many axes as the states, not broadcast."""
-    if x is None or x.ndim < len(batch) + len(domain) or x.shape[0] == 1:
-        return x
-    return x[index]
+    def take(self, index: Array, shape: Shape) -> FromResolvent:
+        return FromResolvent(self.D._take(index, shape), self.at)

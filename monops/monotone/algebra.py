@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from monops.arrays import Array, Shape, require_step
 from monops.errors import NoResolventError
 from monops.linear import Identity, LinearOperator
-from monops.monotone.affine import take
-from monops.monotone.base import MonotoneOperator, Resolvent
+from monops.monotone.base import MonotoneOperator, Resolvent, take_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +29,9 @@ class Transformed(Resolvent):
         D = self.J.derivative(self.inner * x + self.shift)
         return self.keep * Identity.like(D) + (self.weight * self.inner) * D
 
-    def take(self, index: Array, batch: Shape) -> Transformed:
-        shift, offset = (_take_shift(v, index, batch) for v in (self.shift, self.offset))
-        return Transformed(self.J.take(index, batch), self.keep, self.weight, self.inner, shift, offset)
+    def take(self, index: Array, shape: Shape) -> Transformed:
+        shift, offset = (take_rows(v, index, shape) for v in (self.shift, self.offset))
+        return Transformed(self.J.take(index, shape), self.keep, self.weight, self.inner, shift, offset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +47,9 @@ class Multiple(MonotoneOperator):
 
     def zero(self) -> Array | None:
         return self.A.zero()
+
+    def arrange(self, x: Array) -> Array:
+        return self.A.arrange(x)
 
     @property
     def strong_monotonicity(self) -> float:
@@ -66,8 +68,8 @@ class Multiple(MonotoneOperator):
     def resolvent(self, step: float) -> Resolvent:
         return self.A.resolvent(require_step(step, self, "resolvent") * self.factor)
 
-    def take(self, index: Array, batch: Shape) -> Multiple:
-        return Multiple(self.factor, self.A.take(index, batch))
+    def take(self, index: Array, shape: Shape) -> Multiple:
+        return Multiple(self.factor, self.A.take(index, shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +85,9 @@ class Translated(MonotoneOperator):
 
     def zero(self) -> Array | None:
         return self.A.zero()
+
+    def arrange(self, x: Array) -> Array:
+        return self.A.arrange(x)
 
     @property
     def strong_monotonicity(self) -> float:
@@ -101,8 +106,8 @@ class Translated(MonotoneOperator):
     def resolvent(self, step: float) -> Resolvent:
         return Transformed(self.A.resolvent(step), shift=-self.center, offset=self.center)
 
-    def take(self, index: Array, batch: Shape) -> Translated:
-        return Translated(self.A.take(index, batch), _take_shift(self.center, index, batch))
+    def take(self, index: Array, shape: Shape) -> Translated:
+        return Translated(self.A.take(index, shape), take_rows(self.center, index, shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +128,9 @@ class Perturbed(MonotoneOperator):
     def zero(self) -> Array | None:
         return self.A.zero()
 
+    def arrange(self, x: Array) -> Array:
+        return self.A.arrange(x)
+
     @property
     def strong_monotonicity(self) -> float:
         return self.A.strong_monotonicity + self.curvature
@@ -142,8 +150,8 @@ class Perturbed(MonotoneOperator):
         shrink = 1 / (1 + require_step(step, self, "resolvent") * self.curvature)
         return Transformed(self.A.resolvent(step * shrink), inner=shrink, shift=-step * shrink * self.shift)
 
-    def take(self, index: Array, batch: Shape) -> Perturbed:
-        return Perturbed(self.A.take(index, batch), self.curvature, _take_shift(self.shift, index, batch))
+    def take(self, index: Array, shape: Shape) -> Perturbed:
+        return Perturbed(self.A.take(index, shape), self.curvature, take_rows(self.shift, index, shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +168,9 @@ class MonotoneSum(MonotoneOperator):
     def zero(self) -> Array | None:
         zero = self.A.zero()
         return self.B.zero() if zero is None else zero
+
+    def arrange(self, x: Array) -> Array:
+        return self.A.arrange(x)
 
     @property
     def strong_monotonicity(self) -> float:
@@ -181,8 +192,8 @@ class MonotoneSum(MonotoneOperator):
             "to a splitting method instead"
         )
 
-    def take(self, index: Array, batch: Shape) -> MonotoneSum:
-        return MonotoneSum(self.A.take(index, batch), self.B.take(index, batch))
+    def take(self, index: Array, shape: Shape) -> MonotoneSum:
+        return MonotoneSum(self.A.take(index, shape), self.B.take(index, shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +213,9 @@ class Inverse(MonotoneOperator):
     def zero(self) -> Array | None:
         return self.A.zero()
 
+    def arrange(self, x: Array) -> Array:
+        return self.A.arrange(x)
+
     @property
     def strong_monotonicity(self) -> float:
         L = self.A.lipschitz
@@ -219,11 +233,5 @@ class Inverse(MonotoneOperator):
         J = self.A.resolvent(1 / require_step(step, self, "resolvent"))
         return Transformed(J, keep=1.0, weight=-step, inner=1 / step)
 
-    def take(self, index: Array, batch: Shape) -> Inverse:
-        return Inverse(self.A.take(index, batch))
-
-
-def _take_shift(v: Array | float, index: Array, batch: Shape) -> Array | float:
-    if isinstance(v, float) or v.ndim <= len(batch):
-        return v
-    return take(v, index, batch, tuple(v.shape[len(batch) :]))
+    def take(self, index: Array, shape: Shape) -> Inverse:
+        return Inverse(self.A.take(index, shape))

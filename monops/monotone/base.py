@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
-import torch
-
-from monops import tree
 from monops.arrays import Array, Shape, is_torch, norm
 from monops.errors import DTypeError, NotSingleValuedError, OptionError
-from monops.linear import FromCallable, Identity, LinearOperator
+from monops.linear import Identity, LinearOperator
 
 
 class Resolvent(ABC):
@@ -24,8 +22,8 @@ class Resolvent(ABC):
     def derivative(self, x: Array) -> LinearOperator:
         """An element of Clarke's generalised Jacobian of J at x, one operator a sample; 0 ⪯ it ⪯ I."""
 
-    def take(self, index: Array, batch: Shape) -> Resolvent:
-        """The resolvent for samples `index` along the first of the `batch` axes of the states.
+    def take(self, index: Array, shape: Shape) -> Resolvent:
+        """The resolvent for samples `index` along the first axis of states of this shape, (*batch, *domain).
 
         A resolvent without data of single samples returns itself. One which cannot tell raises
         `NotImplementedError`: then finished samples stay in the batch.
@@ -40,6 +38,8 @@ class MonotoneOperator(ABC):
     too where A is to be differentiated through. The algebra: `A + B` (with linear operators, other monotone ones
     and fixed arrays), `c * A` for c > 0, `A.translate(c)`, `A.inverse()`, `A.precompose(K)`.
     """
+
+    __array_ufunc__ = None  # so that NumPy leaves `array + A` to A
 
     @property
     def domain(self) -> Shape | None:
@@ -90,17 +90,9 @@ class MonotoneOperator(ABC):
         """
         if not is_torch(x):
             raise DTypeError(f"{type(self).__name__} has no derivative of its own, and NumPy has none either")
-        domain = self.domain or tuple(x.shape[-1:])
-        flat = tree.flatten(self)
+        from monops.monotone.jacobian import Jacobian
 
-        def push(v: Array, x: Array, *leaves: Array) -> Array:
-            return torch.func.jvp(flat.rebuild(leaves).apply, (x,), (v,))[1]
-
-        def pull(u: Array, x: Array, *leaves: Array) -> Array:
-            return torch.func.vjp(flat.rebuild(leaves).apply, x)[1](u)[0]
-
-        params = (x, *flat.leaves)
-        return FromCallable(push, pull, domain, params=params, dtype=x.dtype, device=x.device)
+        return Jacobian(self, x)
 
     def scale(self, zero: Array, rank: int) -> Array:
         """‖A(0)‖, one number a sample, with which residuals are compared beside ‖point‖; 0 where A is set-valued.
@@ -116,12 +108,16 @@ class MonotoneOperator(ABC):
         """A zero state with this operator's batch axes, dtype and device, where it knows them."""
         return None
 
+    def arrange(self, x: Array) -> Array:
+        """The same x in the memory order that suits this operator, where it has one."""
+        return x
+
     def factored(self) -> MonotoneOperator:
         """The same operator, keeping the factorisations and spectral facts that it computes, where it has any."""
         return self
 
-    def take(self, index: Array, batch: Shape) -> MonotoneOperator:
-        """The operator for samples `index` along the first of the `batch` axes, as in `Resolvent.take`."""
+    def take(self, index: Array, shape: Shape) -> MonotoneOperator:
+        """The operator for samples `index` along the first axis of states of this shape, as in `Resolvent.take`."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to leave samples out")
 
     def __call__(self, x: Array) -> Array:
@@ -141,7 +137,7 @@ class MonotoneOperator(ABC):
             return other._plus(self)
         if isinstance(other, MonotoneOperator):
             return MonotoneSum(self, other)
-        if isinstance(other, Identity) and float(other.scale) >= 0:
+        if isinstance(other, Identity) and not getattr(other.scale, "requires_grad", False) and other.scale >= 0:
             return Perturbed(self, float(other.scale))
         if isinstance(other, LinearOperator):
             return MonotoneSum(self, Affine(other))
@@ -173,3 +169,9 @@ class MonotoneOperator(ABC):
         from monops.monotone.precomposed import Precomposed
 
         return Precomposed(self, K)
+
+
+def take_rows(x: Any, index: Array, shape: Shape) -> Any:
+    """The samples `index` of `x`, where it has data of single samples: axes as states of `shape`, not broadcast."""
+    is_per_sample = getattr(x, "ndim", 0) == len(shape) and x.shape[0] > 1
+    return x[index] if is_per_sample else x

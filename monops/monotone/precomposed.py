@@ -62,8 +62,8 @@ class Precomposed(MonotoneOperator):
         J = self.A.resolvent(self.nu * require_step(step, self, "resolvent"))
         return PrecomposedResolvent(J, self.K, self.nu)
 
-    def take(self, index: Array, batch: Shape) -> Precomposed:
-        return Precomposed(self.A.take(index, batch), self.K._take(index, batch))
+    def take(self, index: Array, shape: Shape) -> Precomposed:
+        return Precomposed(self.A.take(index, shape), self.K._take(index, shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,5 +82,5 @@ class PrecomposedResolvent(Resolvent):
         D = self.J.derivative(self.K.apply(x))
         return Identity.like(self.K) - self.K.H @ (Identity.like(D) - D) @ self.K / self.nu
 
-    def take(self, index: Array, batch: Shape) -> PrecomposedResolvent:
-        return PrecomposedResolvent(self.J.take(index, batch), self.K._take(index, batch), self.nu)
+    def take(self, index: Array, shape: Shape) -> PrecomposedResolvent:
+        return PrecomposedResolvent(self.J.take(index, shape), self.K._take(index, shape), self.nu)

@@ -51,7 +51,7 @@ class Subdifferential(MonotoneOperator):
     def inverse(self) -> Subdifferential:
         return Subdifferential(self.f.conjugate())
 
-    def take(self, index: Array, batch: Shape) -> MonotoneOperator:
+    def take(self, index: Array, shape: Shape) -> MonotoneOperator:
         _require_shared(self.f)
         return self
 
@@ -91,7 +91,7 @@ class ProxResolvent(Resolvent):
     def derivative(self, x: Array) -> LinearOperator:
         return self.f.prox_derivative(x, self.step)
 
-    def take(self, index: Array, batch: Shape) -> ProxResolvent:
+    def take(self, index: Array, shape: Shape) -> ProxResolvent:
         _require_shared(self.f)
         return self
 

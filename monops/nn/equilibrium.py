@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from torch import nn
 
-from monops.errors import NonFiniteError, OptionError
+from monops.errors import DTypeError, NonFiniteError, OptionError, StepSizeError
 from monops.functions import Function, ReLU
 from monops.implicit import WarmStart, equilibrium
 from monops.linear import LinearOperator
 from monops.monotone import Affine, Subdifferential
 from monops.result import Result, Status
-from monops.solver import tune
+from monops.solver import check_options, tune, warn_of
 from monops.splitting import PeacemanRachford, SplittingMethod
 
 
@@ -40,7 +41,8 @@ class Equilibrium(nn.Module):
     Args:
         linear: the module with the parameters, such as `MonotoneDense`.
         activation: the function f whose prox at step 1 is σ, such as `ReLU()` or `Tanh()`.
-        method: a splitting method. With `step="auto"` the first call finds a step and keeps it; `tune` finds it anew.
+        method: a splitting method. With `step="auto"` the first call finds a step, kept until the method refuses
+            it since the parameters have changed; `tune` finds it anew.
         tol: relative tolerance of the forward solve; see `monops.solve`.
         backward_tol: of the backward solve; the same unless given.
         max_steps: limit for both; reaching it warns.
@@ -82,24 +84,52 @@ class Equilibrium(nn.Module):
             raise OptionError(f"activation wants a Function such as ReLU(), got {activation!r}")
         if not isinstance(method, SplittingMethod):
             raise OptionError(f"method wants a SplittingMethod such as PeacemanRachford(), got {method!r}")
+        check_options(tol, 0.0, max_steps, check_every)
+        if backward_tol is not None and not 0 < backward_tol < math.inf:
+            raise OptionError(f"backward_tol wants a number in (0, ∞), got {backward_tol}")
         self.linear = linear
         self.activation = activation
         self.method = method
+        self.is_auto = self._must_tune
         self.options: dict[str, Any] = {"tol": tol, "max_steps": max_steps, "check_every": check_every}
         self.backward_tol = backward_tol
         self.warm = WarmStart() if warm_start else None
         self.last: Result | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not isinstance(x, torch.Tensor):
+            raise DTypeError(f"{type(self).__name__} expects a torch tensor, got {type(x).__name__}")
         with torch.autocast(x.device.type, enabled=False):
             A, B = self.problem(x)
-            if getattr(self.method, "step", None) == "auto":
-                self.tune(x)
-            result = equilibrium(self.method, A, B, backward_tol=self.backward_tol, warm=self.warm, **self.options)
+            bad = ~A.b.detach().isfinite().flatten(x.ndim - 1).all(-1) if self._must_tune else None
+            if bad is not None and bool(bad.any()):
+                raise NonFiniteError(self._diagnose(x, bad.cpu().numpy()))
+            try:
+                result = self._solve(x, A, B)
+            except NonFiniteError as error:
+                raise NonFiniteError(self._diagnose(x, np.zeros(0))) from error
         if result.status is Status.NON_FINITE:
-            raise NonFiniteError(self._diagnose(x, result))
+            raise NonFiniteError(self._diagnose(x, ~np.isfinite(result.residual)))
+        if result.status is Status.MAX_STEPS:
+            warn_of(result, self.options["tol"])
         self.last = result.record["forward"]
         return cast(torch.Tensor, result.point)
+
+    def _solve(self, x: torch.Tensor, A: Affine, B: Subdifferential) -> Result:
+        if self._must_tune:
+            self.tune(x)
+        options = {**self.options, "backward_tol": self.backward_tol, "warm": self.warm, "warn": False}
+        try:
+            return equilibrium(self.method, A, B, **options)
+        except StepSizeError:
+            if not self.is_auto:
+                raise
+            self.tune(x)  # the parameters have changed since, and with them the steps that are proven to converge
+            return equilibrium(self.method, A, B, **options)
+
+    @property
+    def _must_tune(self) -> bool:
+        return getattr(self.method, "step", None) == "auto"
 
     def problem(self, x: torch.Tensor) -> tuple[Affine, Subdifferential]:
         """The operators A and B whose sum has its zero at the output."""
@@ -119,10 +149,9 @@ class Equilibrium(nn.Module):
     def extra_repr(self) -> str:
         return f"activation={self.activation}, method={self.method}, tol={self.options['tol']}"
 
-    def _diagnose(self, x: torch.Tensor, result: Result) -> str:
-        bad = np.argwhere(~np.isfinite(result.residual)).tolist()
+    def _diagnose(self, x: torch.Tensor, bad: np.ndarray) -> str:
         for name, parameter in self.linear.named_parameters():
             if not bool(parameter.isfinite().all()):
                 return f"parameter {name} holds a NaN or infinity"
         source = "the solve" if bool(x.isfinite().all()) else "the input"
-        return f"NaN or infinity in {source}, at samples {bad[:8]} of {result.residual.size}"
+        return f"NaN or infinity in {source}, at samples {np.argwhere(bad).tolist()[:8]} of {bad.size}"

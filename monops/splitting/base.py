@@ -51,7 +51,7 @@ class SplittingMethod(ABC):
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Any:
         """What the steps need, computed once a solve: resolvents, say.
 
-        A tuple whose members all have `take(index, batch)` or are plain numbers lets `solve` drop finished samples.
+        A tuple whose members all have `take(index, shape)` or are plain numbers lets `solve` drop finished samples.
 
         Raises:
             StepSizeError: with this step convergence is not proven (the message names the bound).

@@ -122,7 +122,12 @@ def _minimiser(laws: Laws, f: Function, x: Array, p: Array, step: float) -> None
 
 
 def _pairs(laws: Laws, f: Function, x: Array, p: Array, step: float) -> None:
-    y, q = x[::-1] if not is_torch(x) else x.flip(0), f.prox(x[::-1] if not is_torch(x) else x.flip(0), step)
+    """Laws for two points: far apart, and next to each other."""
+    for y in (x.flip(0) if is_torch(x) else x[::-1], x + laws.normal(*x.shape, scale=0.01)):
+        _pair(laws, f, x, y, p, f.prox(y, step), step)
+
+
+def _pair(laws: Laws, f: Function, x: Array, y: Array, p: Array, q: Array, step: float) -> None:
     on, d, e = _at(step), p - q, x - y
     w = (e - d) / step  # the difference of the two subgradients
     product, square = inner(d, e, f.axes), inner(d, d, f.axes)

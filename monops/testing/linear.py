@@ -48,6 +48,8 @@ def check_linear_operator(
     """
     laws = Laws.of(op, seed, op.dtype, op.device, tol)
     with torch.no_grad():
+        x = laws.normal(*op.batch, *op.domain)
+        laws.same_kind("op(x) keeps batch, dtype and device", op(x), x, (*op.batch, *op.codomain))
         dense = to_numpy(op.to_dense()).astype(np.float64)
         wanted = (*op.batch, int(np.prod(op.codomain)), int(np.prod(op.domain)))
         laws.true("to_dense has shape (*batch, codomain, domain)", dense.shape == wanted, "", f"{dense.shape}")

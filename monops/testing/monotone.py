@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
-from monops.arrays import Array, DType, Shape, is_torch, namespace, norm
+from monops.arrays import Array, DType, Shape, is_torch, namespace, norm, to_numpy
 from monops.errors import NoResolventError, NotSingleValuedError, StepSizeError
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.testing.laws import Laws, derivative_law, inner, loop_over_batch
 
 STEPS = (0.2, 1.0, 4.0)
+# Up to this many unknowns, claims are checked in the direction that is worst for them.
+DENSE_LIMIT = 64
 
 
 def check_monotone_operator(
@@ -76,6 +79,7 @@ def check_monotone_operator(
             _inequalities(laws, A, J, samples, p, step, rank)
             _inclusion(laws, A, samples, p, step, steps)
             _derivative(laws, J, samples, step, rank)
+            _worst_directions(laws, A, J, samples, step)
             _algebra(laws, A, samples, p, step)
         for step in (0.0, -1.0, math.nan, math.inf):
             with laws.refused("a step outside of (0, ∞) is refused", StepSizeError, f"step {step:g}"):
@@ -135,11 +139,16 @@ def _arrays(laws: Laws, A: MonotoneOperator, J: Resolvent, x: Array, step: float
         laws.equal("the resolvent of a batch is that of its samples", p, loop_over_batch(J, x), on)
         laws.same_kind("an empty batch stays empty", J(x[:0]), x, (0, *x.shape[1:]), on)
     index = torch.tensor([len(x) - 1, 0], device=x.device) if is_torch(x) else [len(x) - 1, 0]
-    batch = tuple(x.shape[: x.ndim - rank])
     try:
-        laws.equal("J.take leaves samples out", J.take(index, batch)(x[index]), p[index], on, scale=1.0)
-        laws.equal("A.take leaves samples out", A.take(index, batch).resolvent(step)(x[index]), p[index], on, scale=1.0)
-        laws.equal("A.take leaves samples out", A.take(index, batch)(x[index]), A(x)[index], on, scale=1.0)
+        laws.equal("J.take leaves samples out", J.take(index, tuple(x.shape))(x[index]), p[index], on, scale=1.0)
+        laws.equal(
+            "A.take leaves samples out",
+            A.take(index, tuple(x.shape)).resolvent(step)(x[index]),
+            p[index],
+            on,
+            scale=1.0,
+        )
+        laws.equal("A.take leaves samples out", A.take(index, tuple(x.shape))(x[index]), A(x)[index], on, scale=1.0)
     except (NotImplementedError, NotSingleValuedError):  # both are allowed: the samples stay, or there are no values
         pass
     return p
@@ -186,6 +195,24 @@ def _derivative(laws: Laws, J: Resolvent, x: Array, step: float, rank: int) -> N
     e = laws.normal(*x.shape)
     left, right = inner(slope, e, rank), inner(d, D.H(e), rank)
     laws.equal("⟨D d, e⟩ = ⟨d, D.H e⟩", left, right, on, scale=float(norm(d, x.ndim)))
+
+
+def _worst_directions(laws: Laws, A: MonotoneOperator, J: Resolvent, x: Array, step: float) -> None:
+    """The claims m and L in the direction that is worst for them, from the derivative D of the resolvent.
+
+    With v = (x - p)/step, small moves have dp = D dx and dv = (I - D) dx/step, so the claims are that the symmetric
+    matrices (D + Dᴴ)/2 - (1 + step·m) DᴴD and (step·L)² DᴴD - (I - D)ᴴ(I - D) have no negative eigenvalue.
+    """
+    if math.prod(x.shape[-1:] if A.domain is None else A.domain) > DENSE_LIMIT:
+        return
+    D = to_numpy(J.derivative(x).to_dense()).astype(np.float64)
+    transposed, rest = D.swapaxes(-1, -2), np.eye(D.shape[-1]) - D
+    m, L, on = A.strong_monotonicity, A.lipschitz, f"step {step:g}"
+    least = np.linalg.eigvalsh((D + transposed) / 2 - (1 + step * m) * transposed @ D).min(-1, initial=0)
+    laws.at_most(f"monotone with m = {m:.3g} in every direction", -least, 10 * laws.tol * (1 + step * m), on)
+    if math.isfinite(L):
+        least = np.linalg.eigvalsh((step * L) ** 2 * transposed @ D - rest.swapaxes(-1, -2) @ rest).min(-1, initial=0)
+        laws.at_most(f"Lipschitz with L = {L:.3g} in every direction", -least, 10 * laws.tol * (1 + step * L) ** 2, on)
 
 
 def _algebra(laws: Laws, A: MonotoneOperator, x: Array, p: Array, step: float) -> None:

@@ -110,6 +110,6 @@ def check_device(name: str) -> None:
 
 
 DEFAULTS = {
-    "digits": Options(model="digits", epochs=15, batch=16, rate=5e-3),
+    "digits": Options(model="digits", epochs=15, batch=16, rate=3e-3),
     "mnist": Options(model="mnist"),
 }

@@ -1,4 +1,4 @@
-"""Benchmarks: `pytest tests/benchmarks -s`. Opt-in; they print ratios measured in one run, and assert on results only."""
+"""Benchmarks: `pytest tests/benchmarks -s`. They print ratios measured in one run, and assert on results only."""
 
 import statistics
 import time
@@ -12,7 +12,7 @@ Timer = Callable[..., dict[str, float]]
 
 @pytest.fixture
 def interleave() -> Timer:
-    """Median seconds of some functions, called in turn (A B C A B C …) after a warm-up, so that drift hits all alike."""
+    """Median seconds of some functions, called in turn (A B C A B C …) after a warm-up: drift hits all alike."""
 
     def run(functions: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
         for function in functions.values():

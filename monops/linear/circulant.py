@@ -1,0 +1,139 @@
+"""Operators that commute with the shifts of a periodic grid: one channel matrix a frequency."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from monops.arrays import Array, DType, Shape, detach, inverse
+from monops.errors import ShapeError
+from monops.linear import fourier
+from monops.linear.base import LinearOperator
+from monops.linear.identity import Identity
+
+
+class ShiftInvariant(LinearOperator):
+    """What `Circulant` and `CircularConv` share: memory order, algebra, resolvent and spectral facts by the symbol."""
+
+    grid: Shape
+
+    @property
+    @abstractmethod
+    def circulant(self) -> Circulant:
+        """The same operator, given by its symbol."""
+
+    def arrange(self, x: Array) -> Array:
+        """The same x, stored in the order grid, channel, batch: then no spectrum is ever permuted."""
+        batch = x.ndim - len(self.domain)
+        order = (*range(batch + 1, x.ndim), batch, *range(batch))
+        return x.permute(order).contiguous().permute([order.index(axis) for axis in range(x.ndim)])
+
+    def resolvent(self, step: float) -> LinearOperator:
+        self._require_step(step)
+        S = self.circulant.symbol
+        eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
+        what = f"I + {step:g}·op, op = {self.signature}, at some frequency"
+        return Circulant(inverse(eye + step * S, symmetric=False, what=what), self.grid)
+
+    def norm(self) -> float:
+        return float(torch.linalg.matrix_norm(detach(self.circulant.symbol), ord=2).max())
+
+    def monotonicity(self) -> float:
+        self._require_square("monotonicity")
+        S = detach(self.circulant.symbol)
+        return float(torch.linalg.eigvalsh((S + S.mH) / 2).min())
+
+    def _plus(self, other: LinearOperator) -> LinearOperator:
+        S = self.circulant.symbol
+        if isinstance(other, ShiftInvariant) and other.grid == self.grid:
+            return Circulant(S + other.circulant.symbol, self.grid)
+        if isinstance(other, Identity):
+            return Circulant(S + other.scale * torch.eye(S.shape[-1], dtype=S.dtype, device=S.device), self.grid)
+        return NotImplemented
+
+    def _times(self, other: LinearOperator) -> LinearOperator:
+        if isinstance(other, ShiftInvariant) and other.grid == self.grid:
+            return Circulant(self.circulant.symbol @ other.circulant.symbol, self.grid)
+        return NotImplemented
+
+    def _scaled(self, scalar: float | Array) -> LinearOperator:
+        return Circulant(scalar * self.circulant.symbol, self.grid)
+
+
+@dataclass(frozen=True, eq=False)
+class Circulant(ShiftInvariant):
+    """x ↦ F⁻¹ (symbol · F x): a channel matrix for each frequency of the half spectrum (see `monops.linear.fourier`).
+
+    Made by the algebra of `CircularConv`; sums, products, multiples, adjoints and resolvents are of this kind again.
+
+    Shapes: `symbol` (frequencies, out, in) complex, the domain (in, *grid), the codomain (out, *grid).
+
+    Args:
+        symbol: at frequencies f and -f complex conjugate to each other, since the operator is real.
+        grid: sizes of the periodic grid, one to three axes.
+
+    Raises:
+        ShapeError: the symbol does not have the frequencies of the grid.
+
+    Source: Winston & Kolter 2020, section 4.2 and appendix C.
+    """
+
+    symbol: torch.Tensor
+    grid: Shape
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", tuple(self.grid))
+        wanted = fourier.frequencies(self.grid)
+        if self.symbol.ndim != 3 or self.symbol.shape[0] != wanted or not self.symbol.is_complex():
+            raise ShapeError(
+                f"a symbol on the grid {self.grid} has shape ({wanted}, out, in), complex; "
+                f"got {tuple(self.symbol.shape)}, {self.symbol.dtype}"
+            )
+
+    @property
+    def circulant(self) -> Circulant:
+        return self
+
+    @property
+    def domain(self) -> Shape:
+        return (self.symbol.shape[2], *self.grid)
+
+    @property
+    def codomain(self) -> Shape:
+        return (self.symbol.shape[1], *self.grid)
+
+    @property
+    def dtype(self) -> DType:
+        return self.symbol.real.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.symbol.device
+
+    @cached_property
+    def _blocks(self) -> torch.Tensor:
+        return fourier.blocks(self.symbol)
+
+    def apply(self, x: Array) -> Array:
+        # Kept only where no gradient is wanted: what is computed without a graph must not serve a caller who needs one.
+        blocks = fourier.blocks(self.symbol) if self.symbol.requires_grad else self._blocks
+        batch = tuple(x.shape[: x.ndim - len(self.domain)])
+        y = blocks @ fourier.spectrum(_store(x, len(self.grid)), self.grid)
+        return _unstore(fourier.inverse(y, self.grid), batch)
+
+    def adjoint(self) -> LinearOperator:
+        return Circulant(self.symbol.mH, self.grid)
+
+
+def _store(x: torch.Tensor, axes: int) -> torch.Tensor:
+    """(*batch, channels, *grid) → (*grid, channels, batch); no copy for a state in that memory order."""
+    x = x.reshape(-1, *x.shape[x.ndim - axes - 1 :])
+    return x.permute(*range(2, x.ndim), 1, 0)
+
+
+def _unstore(x: torch.Tensor, batch: Shape) -> torch.Tensor:
+    x = x.permute(-1, -2, *range(x.ndim - 2))
+    return x.reshape(*batch, *x.shape[1:])

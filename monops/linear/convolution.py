@@ -1,0 +1,111 @@
+"""Convolutions on a periodic grid."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from monops.arrays import Array, DType, Shape, floating
+from monops.errors import ShapeError
+from monops.linear import fourier
+from monops.linear.base import LinearOperator
+from monops.linear.circulant import Circulant, ShiftInvariant
+
+
+@dataclass(frozen=True, eq=False)
+class CircularConv(ShiftInvariant):
+    """y[o, p] = Σ_{i, k} weight[o, i, k] x[i, p + k - c]: cross-correlation on a periodic grid, c the kernel's centre.
+
+    The convention of `torch.nn.Conv1d`, 2d and 3d with circular padding. Sums, products, multiples, adjoints and
+    resolvents of such operators on one grid are `Circulant`: exact, one channel matrix a frequency.
+
+    Shapes: `weight` (out, in, *kernel), the domain (in, *grid), the codomain (out, *grid).
+
+    Args:
+        weight: float32 or float64, one to three kernel axes of odd size, none larger than the grid's.
+        grid: sizes of the grid.
+
+    Raises:
+        ShapeError: even kernels, kernels larger than the grid, or other numbers of axes.
+
+    Source: Winston & Kolter 2020, section 4.2.
+
+    Example:
+        >>> import torch
+        >>> A = CircularConv(torch.tensor([[[1.0, 0.0, 0.0]]]), (4,))
+        >>> A(torch.tensor([[1.0, 2.0, 3.0, 4.0]]))
+        tensor([[4., 1., 2., 3.]])
+    """
+
+    weight: torch.Tensor
+    grid: Shape
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", tuple(self.grid))
+        kernel = tuple(floating(self.weight).shape[2:])
+        if not (1 <= len(self.grid) <= 3 and len(kernel) == len(self.grid)):
+            raise ShapeError(
+                f"CircularConv wants a weight (out, in, *kernel) and a grid of the same 1 to 3 axes, "
+                f"got {tuple(self.weight.shape)} and {self.grid}"
+            )
+        if any(k % 2 == 0 or k > n for k, n in zip(kernel, self.grid, strict=True)):
+            raise ShapeError(f"CircularConv wants odd kernels no larger than the grid, got {kernel} on {self.grid}")
+
+    @property
+    def domain(self) -> Shape:
+        return (self.weight.shape[1], *self.grid)
+
+    @property
+    def codomain(self) -> Shape:
+        return (self.weight.shape[0], *self.grid)
+
+    @property
+    def dtype(self) -> DType:
+        return self.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.weight.device
+
+    @property
+    def circulant(self) -> Circulant:
+        kernel = self.weight.shape[2:]
+        offsets = [[k - size // 2 for k, size in zip(place, kernel, strict=True)] for place in _places(kernel)]
+        waves = fourier.waves(torch.tensor(offsets, device=self.device), self.grid)
+        weight = self.weight.flatten(2).permute(2, 0, 1).flatten(1)
+        waves = waves.to(torch.complex64 if self.dtype == torch.float32 else torch.complex128)
+        symbol = waves @ weight.to(waves.dtype)
+        return Circulant(symbol.reshape(-1, *self.weight.shape[:2]), self.grid)
+
+    @property
+    def route(self) -> Literal["space", "frequency"]:
+        """Whether `apply` computes in space or in the frequency domain: whichever takes fewer operations."""
+        channels = self.weight.shape[0] + self.weight.shape[1]
+        products = self.weight.shape[0] * self.weight.shape[1]
+        # A multiplication and an addition for each of: kernel taps; the DFT matrices of both ways and the symbol.
+        space = products * math.prod(self.weight.shape[2:])
+        transform = channels * (self.grid[0] + 2 * sum(self.grid[1:]))
+        return "space" if space <= transform + 2 * products else "frequency"
+
+    def apply(self, x: Array) -> Array:
+        if self.route == "frequency":
+            return self.circulant.apply(x)
+        batch = tuple(x.shape[: x.ndim - len(self.domain)])
+        padding = [k // 2 for k in reversed(self.weight.shape[2:]) for _ in range(2)]
+        padded = torch.nn.functional.pad(x.reshape(-1, *self.domain), padding, mode="circular")
+        return _CONV[len(self.grid)](padded, self.weight).reshape(*batch, *self.codomain)
+
+    def adjoint(self) -> LinearOperator:
+        axes = tuple(range(2, self.weight.ndim))
+        return CircularConv(self.weight.transpose(0, 1).flip(axes), self.grid)
+
+
+_CONV = {1: torch.nn.functional.conv1d, 2: torch.nn.functional.conv2d, 3: torch.nn.functional.conv3d}
+
+
+def _places(kernel: Shape) -> itertools.product:
+    return itertools.product(*map(range, kernel))
