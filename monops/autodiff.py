@@ -13,6 +13,7 @@ derivatives of every order.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -66,7 +67,7 @@ def solve_implicitly(problem: Problem) -> torch.Tensor:
 class _Implicit(torch.autograd.Function):
     @staticmethod
     def forward(flat: tree.Flat, *theta: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
+        with torch.no_grad(), _full_precision(theta):
             return cast(Problem, flat.rebuild([t.detach() for t in theta])).solve()
 
     @staticmethod
@@ -79,12 +80,13 @@ class _Implicit(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         *theta, x = ctx.saved_tensors
-        u = ctx.rebuild(theta).cotangent(x, g)
         wanted = [i for i, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
-        pull = torch.func.vjp(_equation_of(ctx.rebuild, theta, wanted, x), *(theta[i] for i in wanted))[1]
         grads: list[torch.Tensor | None] = [None] * (len(theta) + 1)
-        for i, grad in zip(wanted, pull(-u), strict=True):
-            grads[i + 1] = grad
+        with _full_precision(theta):
+            u = ctx.rebuild(theta).cotangent(x, g)
+            pull = torch.func.vjp(_equation_of(ctx.rebuild, theta, wanted, x), *(theta[i] for i in wanted))[1]
+            for i, grad in zip(wanted, pull(-u), strict=True):
+                grads[i + 1] = grad
         return tuple(grads)
 
     @staticmethod
@@ -110,6 +112,11 @@ class _Implicit(torch.autograd.Function):
         ]
         out = solve_implicitly(flat.rebuild(lifted))
         return out.expand(info.batch_size, *one.batch, *one.domain), 0
+
+
+def _full_precision(theta: Sequence[torch.Tensor]) -> torch.autocast:
+    """A context without autocast, which would solve in a precision that no tolerance is meant for."""
+    return torch.autocast(theta[0].device.type if theta else "cpu", enabled=False)
 
 
 def _equation_of(rebuild: Any, theta: list[torch.Tensor], chosen: list[int], x: torch.Tensor) -> Any:

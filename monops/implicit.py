@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from monops.arrays import Array, Shape
 from monops.autodiff import Problem, solve_implicitly
-from monops.errors import DTypeError
+from monops.errors import DTypeError, OptionError
 from monops.linear import LinearOperator
 from monops.monotone import Affine, FromResolvent, MonotoneOperator
 from monops.result import Result
@@ -58,7 +59,8 @@ def equilibrium(
             solves always warn.
 
     Returns:
-        A `Result`. Its `point` carries the derivative, everything else is cut off from the graph.
+        A `Result`. Its `point` carries the derivative, everything else is cut off from the graph (and under
+        `torch.func.vmap`, where solves may go one by one, describes the last of them).
 
     Raises:
         DTypeError: the states are NumPy arrays.
@@ -75,6 +77,8 @@ def equilibrium(
         >>> torch.autograd.grad(z.sum(), b)
         (tensor([0.5000, 0.0000]),)
     """
+    if backward_tol is not None and not 0 < backward_tol < math.inf:
+        raise OptionError(f"backward_tol wants a number in (0, ∞), got {backward_tol}")
     z0 = initial_state(A, B, z0)
     if not isinstance(z0, torch.Tensor):
         raise DTypeError(f"equilibrium differentiates tensors, got {type(z0).__name__}; use solve for NumPy")
@@ -98,7 +102,7 @@ class EquilibriumProblem(Problem):
     backward_tol: float | None = None
     warm: WarmStart | None = None
     direction: str = "forward"
-    record: dict[str, Result] = field(default_factory=dict, metadata={"memo": True})
+    record: dict[str, Result] = field(default_factory=dict)  # what the last solves gave, forward and backward
 
     @property
     def step(self) -> float:

@@ -17,11 +17,11 @@ def _methods() -> dict[str, Callable[..., SplittingMethod]]:
     exported = (getattr(splitting, name) for name in splitting.__all__)
     classes = (c for c in exported if isinstance(c, type) and issubclass(c, SplittingMethod))
     names = {re.sub(r"(?<=.)(?=[A-Z])", "-", c.__name__).lower(): c for c in classes}
-    return {name: c for name, c in names.items() if c is not SplittingMethod}
+    return {name: c for name, c in names.items() if "step" in getattr(c, "__match_args__", ())}
 
 
 METHODS = _methods()
-"""Every splitting method of the package, by the name that the command line knows it by."""
+"""Every splitting method of the package with a step, by its name on the command line."""
 
 
 class Classifier(nn.Module):

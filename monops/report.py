@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Report:
 
     @property
     def worst(self) -> float:
-        """The largest error."""
-        return max((check.error for check in self.checks), default=float("nan"))
+        """The largest error; NaN if there is one, or no check."""
+        return float(np.max([check.error for check in self.checks])) if self.checks else math.nan
 
     def __bool__(self) -> bool:
         return self.passed

@@ -120,6 +120,9 @@ def tune(
     """
     if not isinstance(getattr(method, "step", None), float | int | str):
         raise OptionError(f"tune wants a method with a step, got {method!r}")
+    check_options(tol, 0.0, max_steps, check_every=1)
+    if samples < 1:
+        raise OptionError(f"samples wants an integer ≥ 1, got {samples}")
     z0 = initial_state(A, B, z0)
     tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
     A = A.factored()
@@ -169,6 +172,12 @@ def _descend(cost: Callable[[float], float], best: float, stride: float, limit: 
 
 def initial_state(A: MonotoneOperator, B: MonotoneOperator, z0: Array | None) -> Array:
     """z0 with the batch axes of the operators; zero if it is None."""
+    for name, operator in (("A", A), ("B", B)):
+        if not isinstance(operator, MonotoneOperator):
+            raise OptionError(
+                f"{name} wants a MonotoneOperator such as Affine(M, b) or Subdifferential(f), "
+                f"got {type(operator).__name__}"
+            )
     if None not in (A.domain, B.domain) and A.domain != B.domain:
         raise ShapeError(f"A acts on {A.domain}, B on {B.domain}: one space wanted")
     zero = A.zero() if A.zero() is not None else B.zero()
@@ -225,8 +234,9 @@ def check_options(tol: float | None, atol: float, max_steps: int, check_every: i
         raise OptionError(f"tol wants a number in (0, ∞), got {tol}")
     if not 0 <= atol < math.inf:
         raise OptionError(f"atol wants a number in [0, ∞), got {atol}")
-    if max_steps < 1 or check_every < 1:
-        raise OptionError(f"max_steps and check_every want ≥ 1, got {max_steps} and {check_every}")
+    for name, value in (("max_steps", max_steps), ("check_every", check_every)):
+        if not (isinstance(value, int) and value >= 1):
+            raise OptionError(f"{name} wants an integer ≥ 1, got {value!r}")
 
 
 def warn_of(result: Result, tol: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops.arrays import Array, DType, as_dtype, namespace, to_numpy
+from monops.arrays import Array, DType, as_dtype, epsilon, namespace, to_numpy
 from monops.errors import OptionError
 from monops.functions import Function
 from monops.implicit import equilibrium
@@ -254,7 +254,10 @@ def _layer(layer: Equilibrium, x: torch.Tensor) -> Iterator[Check]:
         z = layer(x)
     assert layer.last is not None
     distance = np.linalg.norm(to_numpy(z).reshape(want.shape) - want, axis=-1)
-    ratio = float(np.max(distance / np.maximum(layer.last.error_bound.reshape(-1), 1e-300), initial=0))
+    size = np.linalg.norm(want, axis=-1) + np.linalg.norm(b, axis=-1) / linear.m
+    rounding = 10 * epsilon(draw.dtype) * (1 + reference_linear.norm(matrix)) * size
+    bound = layer.last.error_bound.reshape(-1).astype(np.float64) + rounding
+    ratio = float(np.max(distance / np.maximum(bound, 1e-300), initial=0))
     yield Check("layer: its error, as a share of its certified bound", ratio, 1.0)
 
     F, G = layer.problem(x)

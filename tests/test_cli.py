@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,14 @@ class Done(NamedTuple):
 
 
 Run = Callable[..., Done]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_samples() -> Iterator[None]:
+    """Compare fewer samples with SciPy than the commands do, to save time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("monops.train.report._CHECKED", 3)
+        yield
 
 
 @pytest.fixture

@@ -46,10 +46,10 @@ def test_every_method_has_its_name() -> None:
 
 
 def test_the_digits_are_learnt() -> None:
-    training = trained(replace(DEFAULTS["digits"], epochs=3), all_digits())
-    assert training.accuracy(all_digits().test_x, all_digits().test_y) > 0.93
+    training = trained(replace(DEFAULTS["digits"], epochs=2), all_digits())
+    assert training.accuracy(all_digits().test_x, all_digits().test_y) > 0.9
     losses = [record["loss"] for record in training.curve]
-    assert losses[0] > 3 * losses[-1]
+    assert losses[0] > 2 * losses[-1]
 
 
 @pytest.mark.parametrize("method", METHODS)

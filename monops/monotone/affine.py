@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 
 from monops.arrays import Array, Shape, check_array, epsilon, full, norm, require_step
-from monops.errors import OptionError
+from monops.errors import OptionError, ShapeError
 from monops.linear import Factored, LinearOperator
 from monops.monotone.base import MonotoneOperator, Resolvent, take_rows
 
@@ -45,10 +45,16 @@ class Affine(MonotoneOperator):
 
     def __post_init__(self) -> None:
         M = self.linear
+        if not isinstance(M, LinearOperator):
+            raise OptionError(f"Affine wants a LinearOperator such as Dense(matrix) as M, got {type(M).__name__}")
         M._require_square("Affine")
         if self.b is None:
             object.__setattr__(self, "b", full(M.domain, 0.0, M.dtype, M.device))
         check_array(self.b, M.domain, M.dtype, M.device, "Affine(M, b)")
+        try:
+            torch.broadcast_shapes(self.batch, M.batch)
+        except RuntimeError as error:
+            raise ShapeError(f"the batch axes {M.batch} of M and {self.batch} of b do not go together") from error
         object.__setattr__(self, "b", M.arrange(self.b))
         if self.claim is not None and not self.claim >= 0:
             raise OptionError(f"claim wants m ≥ 0, got {self.claim}")

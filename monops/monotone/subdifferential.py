@@ -29,6 +29,10 @@ class Subdifferential(MonotoneOperator):
 
     f: Function
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.f, Function):
+            raise OptionError(f"{type(self).__name__} wants a Function such as ReLU(), got {self.f!r}")
+
     @property
     def strong_monotonicity(self) -> float:
         return self.f.strong_convexity
@@ -71,6 +75,7 @@ class NormalCone(Subdifferential):
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.f.is_indicator:
             raise OptionError(f"NormalCone wants the indicator of a set, got {type(self.f).__name__}")
 
@@ -82,11 +87,13 @@ class ProxResolvent(Resolvent):
     f: Function
     step: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_prox", self.f.prox_at(self.step))
-
     def __call__(self, x: Array) -> Array:
-        return self.__dict__["_prox"](x)
+        kernel = self.__dict__.get("_kernel")
+        if kernel is not None:
+            return kernel(x)
+        y = self.f.prox(x, self.step)  # the first x is checked, those which a loop brings after it are like it
+        object.__setattr__(self, "_kernel", self.f.prox_at(self.step))
+        return y
 
     def derivative(self, x: Array) -> LinearOperator:
         return self.f.prox_derivative(x, self.step)

@@ -80,6 +80,8 @@ class Equilibrium(nn.Module):
         super().__init__()
         activation = ReLU() if activation is None else activation
         method = PeacemanRachford("auto") if method is None else method
+        if not (isinstance(linear, nn.Module) and hasattr(linear, "operator") and hasattr(linear, "inject")):
+            raise OptionError(f"linear wants a module with operator() and inject(x), as MonotoneDense, got {linear!r}")
         if not isinstance(activation, Function):
             raise OptionError(f"activation wants a Function such as ReLU(), got {activation!r}")
         if not isinstance(method, SplittingMethod):
@@ -99,6 +101,8 @@ class Equilibrium(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not isinstance(x, torch.Tensor):
             raise DTypeError(f"{type(self).__name__} expects a torch tensor, got {type(x).__name__}")
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(next(self.linear.parameters()).dtype)  # the layer keeps the precision of its parameters
         with torch.autocast(x.device.type, enabled=False):
             A, B = self.problem(x)
             bad = ~A.b.detach().isfinite().flatten(x.ndim - 1).all(-1) if self._must_tune else None

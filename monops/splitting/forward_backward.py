@@ -26,8 +26,8 @@ class ForwardBackward(SplittingMethod):
     √(1 - 2αm + α²L²).
 
     Example:
-        >>> ForwardBackward(0.25).rate(m=1.0, L=2.0) ** 2
-        0.75
+        >>> round(ForwardBackward(0.25).rate(m=1.0, L=2.0), 4)
+        0.866
     """
 
     step: StepSize = 1.0

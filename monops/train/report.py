@@ -74,7 +74,7 @@ def convergence(layer: Equilibrium, x: Tensor, max_steps: int = 300) -> dict[str
     A, B = layer.problem(x.double())
     runs = {}
     for name, method in METHODS.items():
-        tuned = tune(method("auto"), A, B, tol=_TIGHT, max_steps=max_steps)
+        tuned = tune(method(step="auto"), A, B, tol=_TIGHT, max_steps=max_steps)
         result = solve(tuned, A, B, tol=_TIGHT, max_steps=max_steps, check_every=1, warn=False)
         residual = result.history.residual.max(axis=1)
         runs[name] = {"step": tuned.step, "residual": residual.tolist()}

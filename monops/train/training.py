@@ -275,6 +275,6 @@ def _new_model(options: Options) -> Classifier:
     """The model with weights that follow from the seed alone, whatever the device or dtype."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        method = METHODS[options.method](options.step)
+        method = METHODS[options.method](step=options.step)
         model = MODELS[options.model](method, tol=options.tol, max_steps=options.max_steps)
     return model.to(options.device, DTYPES[options.dtype])
