@@ -1,7 +1,7 @@
 """Convex functions on plain arrays, with proximal maps found by bisection.
 
 A prox is the zero of x ↦ step·g(x) + x - v for any selection g of the subdifferential, which
-increases: bisection finds it to the last digit, needs no derivative, and does not mind kinks. Where
+increases: bisection finds it to the last digit (or to 1e-30), needs no derivative, and does not mind kinks. Where
 x would lose digits next to the boundary of the domain, the unknown is s with x = tanh(s), 1/(1 +
 exp(-s)) or exp(s).
 
@@ -47,7 +47,7 @@ def bisect(increasing: Callable[[Array], Array], shape: tuple[int, ...]) -> Arra
         low, high = -radius * high, radius * high
         for _ in range(1100):
             middle = 0.5 * (low + high)
-            if np.all((middle == low) | (middle == high)):
+            if np.all((middle == low) | (middle == high) | (high - low < 1e-30)):  # a zero at 0 has no last digit
                 break
             below = increasing(middle) < 0
             low, high = np.where(below, middle, low), np.where(below, high, middle)
