@@ -16,7 +16,7 @@ from monops.functions import (
     Tanh,
 )
 from monops.implicit import WarmStart, equilibrium
-from monops.linear import Dense, Diagonal, FromCallable, FromScipy, Identity, LinearOperator, Zero
+from monops.linear import CircularConv, Dense, Diagonal, FromCallable, FromScipy, Identity, LinearOperator, Zero
 from monops.monotone import Affine, MonotoneOperator, NormalCone, Subdifferential
 from monops.report import Report
 from monops.result import Result, Status, error_bound
@@ -30,6 +30,7 @@ __all__ = [
     "L1",
     "Affine",
     "Box",
+    "CircularConv",
     "ConvergenceWarning",
     "Dense",
     "Diagonal",

@@ -80,7 +80,7 @@ def verify(
 
 def _everything(draw: Draw) -> Iterator[Check]:
     is_numpy = namespace(draw.dtype) is np
-    for name, make in {**catalogue.LINEAR, **(catalogue.NUMPY_ONLY if is_numpy else {})}.items():
+    for name, make in {**catalogue.LINEAR, **(catalogue.NUMPY_ONLY if is_numpy else catalogue.TORCH_ONLY)}.items():
         yield from _linear(name, make(draw), draw)
     if not is_numpy:  # what comes from SciPy lives in NumPy
         kind = Draw(0, dtype=np.dtype(str(draw.dtype).removeprefix("torch.")))

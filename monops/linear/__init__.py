@@ -2,6 +2,8 @@
 
 from monops.linear.base import LinearOperator
 from monops.linear.callable import FromCallable
+from monops.linear.circulant import Circulant
+from monops.linear.convolution import CircularConv
 from monops.linear.dense import Dense
 from monops.linear.diagonal import Diagonal
 from monops.linear.factored import Factored
@@ -11,6 +13,8 @@ from monops.linear.lazy import Composed, Scaled, Sum
 from monops.linear.scipy import FromScipy
 
 __all__ = [
+    "Circulant",
+    "CircularConv",
     "Composed",
     "Dense",
     "Diagonal",

@@ -37,7 +37,7 @@ def spectrum(x: torch.Tensor, grid: Shape) -> torch.Tensor:
     channels, batch = x.shape[-2:]
     if not is_separable(grid):
         axes = tuple(reversed(range(len(grid))))  # the last one named is halved
-        y = torch.fft.rfftn(x, dim=axes).reshape(-1, channels, batch)
+        y = torch.fft.rfftn(x.contiguous(), dim=axes).reshape(-1, channels, batch)
         return torch.cat([y.real, y.imag], 1)
     y = _forward_real(grid[0], x.dtype, x.device) @ x.reshape(grid[0], -1)
     rows = grid[0] // 2 + 1

@@ -15,6 +15,8 @@ from scipy import sparse
 from monops.arrays import Array, DType, as_dtype, is_torch
 from monops.functions import L1, Box, Function, LeakyReLU, ReLU, Sigmoid, Softplus, SquaredL2, Support, Tanh
 from monops.linear import (
+    Circulant,
+    CircularConv,
     Composed,
     Dense,
     Diagonal,
@@ -28,6 +30,7 @@ from monops.linear import (
     Sum,
     Zero,
 )
+from monops.reference import convolution
 from monops.splitting import DouglasRachford, ForwardBackward, PeacemanRachford, SplittingMethod
 
 
@@ -122,6 +125,25 @@ def _callable(draw: Draw) -> LinearCase:
     return LinearCase(op, matrix)
 
 
+def _circular(*grid: int, kernel: tuple[int, ...], channels: tuple[int, int]) -> Callable[[Draw], LinearCase]:
+    def case(draw: Draw) -> LinearCase:
+        weight = draw.array(*channels, *kernel)
+        return LinearCase(CircularConv(draw.put(weight), grid), convolution.circular(weight, grid).toarray())
+
+    return case
+
+
+def _circulant(draw: Draw) -> LinearCase:
+    """The paper's I - W of convolutions."""
+    grid, m = (4, 5), 0.5
+    a, b = draw.array(2, 2, 3, 3, scale=0.3), draw.array(2, 2, 3, 3, scale=0.3)
+    A, B = CircularConv(draw.put(a), grid), CircularConv(draw.put(b), grid)
+    I = Identity.like(A)  # noqa: E741
+    W = (1 - m) * I - A.H @ A + B - B.H
+    a, b = (convolution.circular(weight, grid).toarray() for weight in (a, b))
+    return LinearCase(I - W, m * np.eye(len(a)) + a.T @ a - b + b.T)
+
+
 def _sum(draw: Draw) -> LinearCase:
     left, right = _callable(draw), _symmetric(draw)
     return LinearCase(left.op + right.op, left.matrix + right.matrix)
@@ -172,12 +194,19 @@ LINEAR: dict[str, Callable[[Draw], LinearCase]] = {
     "Krylov": _krylov,
     "Factored": _factored,
 }
+TORCH_ONLY: dict[str, Callable[[Draw], LinearCase]] = {
+    "CircularConv, 1-d": _circular(7, kernel=(5,), channels=(3, 2)),
+    "CircularConv, 2-d": _circular(6, 5, kernel=(3, 1), channels=(2, 3)),
+    "CircularConv, 3-d": _circular(3, 4, 5, kernel=(3, 1, 3), channels=(2, 2)),
+    "Circulant, I - W of the paper": _circulant,
+}
 NUMPY_ONLY: dict[str, Callable[[Draw], LinearCase]] = {
     "FromScipy, sparse": _scipy,
     "FromScipy, matrix-free": _scipy_matrix_free,
 }
 LINEAR_CLASSES = {
     Identity, Zero, Diagonal, Dense, FromCallable, Sum, Composed, Scaled, Krylov, Factored, FromScipy,
+    CircularConv, Circulant,
 }  # fmt: skip
 
 
