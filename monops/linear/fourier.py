@@ -27,15 +27,15 @@ def frequencies(grid: Shape) -> int:
     return (grid[0] // 2 + 1) * math.prod(grid[1:])
 
 
-def is_separable(grid: Shape) -> bool:
+def is_separable(grid: Shape, batch: int = 1) -> bool:
     """Whether the transform is computed by matrix products: the cheaper way for this grid."""
-    return max(grid) <= SEPARABLE_LIMIT
+    return max(grid) <= SEPARABLE_LIMIT or batch == 0  # the FFT library refuses an empty batch
 
 
 def spectrum(x: torch.Tensor, grid: Shape) -> torch.Tensor:
     """The half spectrum of x. Shapes: (*grid, channels, batch) → (frequencies, 2 · channels, batch)."""
     channels, batch = x.shape[-2:]
-    if not is_separable(grid):
+    if not is_separable(grid, batch):
         axes = tuple(reversed(range(len(grid))))  # the last one named is halved
         y = torch.fft.rfftn(x.contiguous(), dim=axes).reshape(-1, channels, batch)
         return torch.cat([y.real, y.imag], 1)
@@ -50,7 +50,7 @@ def spectrum(x: torch.Tensor, grid: Shape) -> torch.Tensor:
 def inverse(y: torch.Tensor, grid: Shape) -> torch.Tensor:
     """The state with half spectrum y. Shapes: (frequencies, 2 · channels, batch) → (*grid, channels, batch)."""
     channels, batch = y.shape[1] // 2, y.shape[2]
-    if not is_separable(grid):
+    if not is_separable(grid, batch):
         axes = tuple(reversed(range(len(grid))))
         pair = torch.complex(y[:, :channels], y[:, channels:])
         pair = pair.reshape(grid[0] // 2 + 1, *grid[1:], channels, batch)
