@@ -6,20 +6,21 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import Phase, settings
 from scipy import sparse
 
 from monops import Affine, Box, Dense, Diagonal, FromCallable, NormalCone, ReLU, Sigmoid, Subdifferential, Tanh
 from monops.arrays import Array, DType
 from monops.functions import L1, SquaredL2
 from monops.linear import Factored, FromScipy, Identity, LinearOperator
-from monops.monotone import FromResolvent, MonotoneOperator, MonotoneSum
+from monops.monotone import FromResolvent, MonotoneOperator, MonotoneSum, Perturbed
 from monops.reference.equilibrium import equilibrium
 from monops.reference.functions import FUNCTIONS
 from monops.testing import catalogue
 from monops.testing.catalogue import Draw, LinearCase
 
-quick = settings(deadline=None, derandomize=True, max_examples=5)
+# Without shrinking: the examples are small as they are, and some take a while.
+quick = settings(deadline=None, derandomize=True, max_examples=5, phases=(Phase.explicit, Phase.generate))
 
 # Array library, precision and device. CUDA is among them where there is one.
 KINDS: dict[str, tuple[DType, str]] = {
@@ -190,6 +191,7 @@ MONOTONE: dict[str, Callable[[Draw], MonotoneOperator]] = {
     "MonotoneSum": lambda d: MonotoneSum(_symmetric(d), _smooth(d)),
     "NormalCone": lambda d: NormalCone(Box(-0.5, 1.0)),
     "Perturbed": lambda d: Subdifferential(L1(0.3)) + 0.5 * Identity((d.size,), **d.kind) + d.put(d.array(d.size)),
+    "Perturbed, at once": lambda d: Perturbed(Subdifferential(L1(0.3)), 0.5, d.put(d.array(d.size))),
     "Precomposed, square": lambda d: paper(d)[0].precompose(orthogonal(d, d.size, d.size)),
     "Precomposed, wide": lambda d: Subdifferential(Tanh()).precompose(orthogonal(d, d.size - 2, d.size)),
     "Subdifferential, conjugate": lambda d: Subdifferential(Sigmoid().conjugate()),

@@ -18,13 +18,15 @@ from monops.linear import Composed, Factored, Krylov, Scaled, Sum
 from monops.linear.base import LinearOperator as Base
 from monops.linear.spectral import DENSE_LIMIT
 from monops.testing import check_linear_operator
+from monops.testing.catalogue import TORCH_ONLY
 
 D = torch.float64
 
 
 def test_every_kind_has_a_case() -> None:
     exported = {getattr(monops.linear, name) for name in monops.linear.__all__} - {Base}
-    assert exported <= {type(linear_case(name, kind).op) for name, kind in linear_cases()}
+    cases = {type(linear_case(name, kind).op) for name, kind in linear_cases()}
+    assert exported <= cases | {type(make(draw_of("torch64")).op) for make in TORCH_ONLY.values()}
 
 
 @pytest.mark.parametrize(("name", "kind"), linear_cases())

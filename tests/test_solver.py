@@ -1,5 +1,6 @@
 """The one loop: convergence sample by sample, what it returns, its options, tuning, warm starts, failures."""
 
+import functools
 import itertools
 import math
 import warnings
@@ -18,9 +19,11 @@ import monops.loop
 from monops import (
     L1,
     Affine,
+    Box,
     Dense,
     DouglasRachford,
     ForwardBackward,
+    NormalCone,
     PeacemanRachford,
     ReLU,
     SquaredL2,
@@ -274,6 +277,21 @@ def test_error_bounds_are_true(kind: str, seed: int, steps: int, step: float, sc
             assert (error <= bound * (1 + 1e-9) + 1e-12).all()
     assert np.isinf(error_bound(Subdifferential(L1()), Subdifferential(SquaredL2()), draw.put(b))).all()
     assert np.isinf(error_bound(Affine(0 * A.linear), relu, draw.put(b))).all()
+
+
+@libraries
+def test_error_bounds_are_true_where_a_long_step_hardly_moves(kind: str) -> None:
+    """In a box the forward-backward step may end near where it began, far from the solution."""
+    draw = draw_of(kind)
+    A, matrix, b = paper(draw, 1)
+    edge = {"lower": -0.3, "upper": 0.3}
+    prox, slope = (functools.partial(f, **edge) for f in (FUNCTIONS["Box"].prox, FUNCTIONS["Box"].prox_derivative))
+    want = reference.equilibrium(matrix, b, prox, slope)
+    points = np.clip(want + 0.1 * draw.array(400, 6), -0.3, 0.3)
+    error = np.linalg.norm(points - want, axis=-1)
+    for step in (0.1, 1.0, 10.0):
+        bound = error_bound(A, NormalCone(Box(**edge)), draw.put(points), step=step)
+        assert (error <= bound * (1 + 1e-9)).all()
 
 
 @libraries
