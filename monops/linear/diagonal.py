@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach, device_of, floating, namespace
+from monops.arrays import Array, DType, Shape, detach, device_of, flatten_trailing, floating, namespace
 from monops.errors import ShapeError, SingularError
 from monops.linear.base import LinearOperator
 from monops.linear.identity import Identity
@@ -84,7 +84,7 @@ class Diagonal(LinearOperator):
         return float(detach(self.entries).min()) if 0 not in self.entries.shape else 0.0
 
     def to_dense(self) -> Array:
-        flat = self.entries.reshape(*self.batch, -1)
+        flat = flatten_trailing(self.entries, len(self.domain))
         return flat[..., :, None] * namespace(flat).eye(flat.shape[-1], **_kind(flat))
 
     def _plus(self, other: LinearOperator) -> LinearOperator:
