@@ -192,6 +192,7 @@ MONOTONE: dict[str, Callable[[Draw], MonotoneOperator]] = {
     "NormalCone": lambda d: NormalCone(Box(-0.5, 1.0)),
     "Perturbed": lambda d: Subdifferential(L1(0.3)) + 0.5 * Identity((d.size,), **d.kind) + d.put(d.array(d.size)),
     "Perturbed, at once": lambda d: Perturbed(Subdifferential(L1(0.3)), 0.5, d.put(d.array(d.size))),
+    "Perturbed, smooth": lambda d: Perturbed(_smooth(d), 0.5),
     "Precomposed, square": lambda d: paper(d)[0].precompose(orthogonal(d, d.size, d.size)),
     "Precomposed, wide": lambda d: Subdifferential(Tanh()).precompose(orthogonal(d, d.size - 2, d.size)),
     "Subdifferential, conjugate": lambda d: Subdifferential(Sigmoid().conjugate()),

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from monops.arrays import Array, DType, Shape
+from monops.arrays import Array, Shape
+from monops.linear.around import Around
 from monops.linear.base import LinearOperator
 
 
 @dataclass(frozen=True, eq=False)
-class Factored(LinearOperator):
+class Factored(Around):
     """`op`, whose resolvents (one for each step), norm and monotonicity are kept from their first use on.
 
     They live as long as this object. The adjoint shares them: with F = Factored(op), `F.H.resolvent(step)` costs
@@ -42,22 +43,6 @@ class Factored(LinearOperator):
     @property
     def codomain(self) -> Shape:
         return self.current.codomain
-
-    @property
-    def dtype(self) -> DType:
-        return self.op.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.op.device
-
-    @property
-    def batch(self) -> Shape:
-        return self.op.batch
-
-    @property
-    def symmetric(self) -> bool:
-        return self.op.symmetric
 
     def arrange(self, x: Array) -> Array:
         return self.op.arrange(x)

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from monops.arrays import Array, DType, Shape, epsilon, flatten_trailing, is_torch, known_true, namespace, norm
+from monops.arrays import Array, Shape, epsilon, flatten_trailing, is_torch, known_true, namespace, norm
 from monops.autodiff import Problem, solve_implicitly
 from monops.errors import NonFiniteError, NotConvergedError, OptionError
+from monops.linear.around import Around
 from monops.linear.base import LinearOperator
 from monops.linear.identity import Identity
 
 
 @dataclass(frozen=True, eq=False)
-class Krylov(LinearOperator):
+class Krylov(Around):
     """x ↦ (I + step·op)⁻¹ x, by an iterative solve at each application.
 
     Conjugate gradients where `op` is known to be symmetric, restarted GMRES otherwise (Saad, *Iterative methods for
@@ -47,30 +48,6 @@ class Krylov(LinearOperator):
             raise OptionError(f"tol wants a number > 0, got {self.tol}")
         if min(self.max_steps, self.restart) < 1:
             raise OptionError(f"max_steps and restart want ≥ 1, got {self.max_steps}, {self.restart}")
-
-    @property
-    def domain(self) -> Shape:
-        return self.op.domain
-
-    @property
-    def codomain(self) -> Shape:
-        return self.op.domain
-
-    @property
-    def dtype(self) -> DType:
-        return self.op.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.op.device
-
-    @property
-    def batch(self) -> Shape:
-        return self.op.batch
-
-    @property
-    def symmetric(self) -> bool:
-        return self.op.symmetric
 
     def apply(self, x: Array) -> Array:
         return solve_implicitly(_LinearSystem(self, x)) if is_torch(x) else self._solve(x)

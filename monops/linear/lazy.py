@@ -4,38 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
-
-from monops.arrays import Array, DType, Shape, detach
+from monops.arrays import Array, Shape, detach
+from monops.linear.around import Around, Pair
 from monops.linear.base import LinearOperator
 
 
 @dataclass(frozen=True, eq=False)
-class Sum(LinearOperator):
+class Sum(Pair):
     """x ↦ left(x) + right(x). Made by `left + right`."""
 
     left: LinearOperator
     right: LinearOperator
-
-    @property
-    def domain(self) -> Shape:
-        return self.left.domain
-
-    @property
-    def codomain(self) -> Shape:
-        return self.left.codomain
-
-    @property
-    def dtype(self) -> DType:
-        return self.left.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.left.device
-
-    @property
-    def batch(self) -> Shape:
-        return torch.broadcast_shapes(self.left.batch, self.right.batch)
 
     @property
     def symmetric(self) -> bool:
@@ -52,7 +31,7 @@ class Sum(LinearOperator):
 
 
 @dataclass(frozen=True, eq=False)
-class Composed(LinearOperator):
+class Composed(Pair):
     """x ↦ left(right(x)). Made by `left @ right`; `A.H @ A` is known to be symmetric."""
 
     left: LinearOperator
@@ -61,26 +40,6 @@ class Composed(LinearOperator):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symmetric", self.left._is_adjoint_of(self.right))
-
-    @property
-    def domain(self) -> Shape:
-        return self.right.domain
-
-    @property
-    def codomain(self) -> Shape:
-        return self.left.codomain
-
-    @property
-    def dtype(self) -> DType:
-        return self.left.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.left.device
-
-    @property
-    def batch(self) -> Shape:
-        return torch.broadcast_shapes(self.left.batch, self.right.batch)
 
     def apply(self, x: Array) -> Array:
         return self.left.apply(self.right.apply(x))
@@ -95,35 +54,11 @@ class Composed(LinearOperator):
 
 
 @dataclass(frozen=True, eq=False)
-class Scaled(LinearOperator):
+class Scaled(Around):
     """x ↦ scalar · op(x). Made by `scalar * op`; the scalar is a number or a tensor with no axes."""
 
     scalar: float | Array = field(metadata={"axes": "domain"})
     op: LinearOperator
-
-    @property
-    def domain(self) -> Shape:
-        return self.op.domain
-
-    @property
-    def codomain(self) -> Shape:
-        return self.op.codomain
-
-    @property
-    def dtype(self) -> DType:
-        return self.op.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.op.device
-
-    @property
-    def batch(self) -> Shape:
-        return self.op.batch
-
-    @property
-    def symmetric(self) -> bool:
-        return self.op.symmetric
 
     def apply(self, x: Array) -> Array:
         return self.scalar * self.op.apply(x)

@@ -34,11 +34,9 @@ class Transformed(Resolvent):
         return Transformed(self.J.take(index, shape), self.keep, self.weight, self.inner, shift, offset)
 
 
-@dataclass(frozen=True, eq=False)
-class Multiple(MonotoneOperator):
-    """z ↦ factor · A(z), factor > 0. Made by `factor * A`."""
+class Around(MonotoneOperator):
+    """An operator made of one other, `A`, on the same space."""
 
-    factor: float
     A: MonotoneOperator
 
     @property
@@ -50,6 +48,14 @@ class Multiple(MonotoneOperator):
 
     def arrange(self, x: Array) -> Array:
         return self.A.arrange(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Multiple(Around):
+    """z ↦ factor · A(z), factor > 0. Made by `factor * A`."""
+
+    factor: float
+    A: MonotoneOperator
 
     @property
     def strong_monotonicity(self) -> float:
@@ -73,21 +79,11 @@ class Multiple(MonotoneOperator):
 
 
 @dataclass(frozen=True, eq=False)
-class Translated(MonotoneOperator):
+class Translated(Around):
     """z ↦ A(z - center). Made by `A.translate(center)`."""
 
     A: MonotoneOperator
     center: Array = field(metadata={"axes": "domain"})
-
-    @property
-    def domain(self) -> Shape | None:
-        return self.A.domain
-
-    def zero(self) -> Array | None:
-        return self.A.zero()
-
-    def arrange(self, x: Array) -> Array:
-        return self.A.arrange(x)
 
     @property
     def strong_monotonicity(self) -> float:
@@ -111,7 +107,7 @@ class Translated(MonotoneOperator):
 
 
 @dataclass(frozen=True, eq=False)
-class Perturbed(MonotoneOperator):
+class Perturbed(Around):
     """z ↦ A(z) + curvature·z + shift, curvature ≥ 0. Made by `A + c * Identity(...)` and `A + v`.
 
     Its resolvent is that of A at step/(1 + step·curvature), of (x - step·shift)/(1 + step·curvature).
@@ -120,16 +116,6 @@ class Perturbed(MonotoneOperator):
     A: MonotoneOperator
     curvature: float = 0.0
     shift: Array | float = field(default=0.0, metadata={"axes": "domain"})
-
-    @property
-    def domain(self) -> Shape | None:
-        return self.A.domain
-
-    def zero(self) -> Array | None:
-        return self.A.zero()
-
-    def arrange(self, x: Array) -> Array:
-        return self.A.arrange(x)
 
     @property
     def strong_monotonicity(self) -> float:
@@ -197,7 +183,7 @@ class MonotoneSum(MonotoneOperator):
 
 
 @dataclass(frozen=True, eq=False)
-class Inverse(MonotoneOperator):
+class Inverse(Around):
     """A⁻¹. Made by `A.inverse()`.
 
     Its resolvent is x - step·J(x/step) with J that of A at 1/step (Bauschke & Combettes 2017, Moreau's identity).
@@ -205,16 +191,6 @@ class Inverse(MonotoneOperator):
     """
 
     A: MonotoneOperator
-
-    @property
-    def domain(self) -> Shape | None:
-        return self.A.domain
-
-    def zero(self) -> Array | None:
-        return self.A.zero()
-
-    def arrange(self, x: Array) -> Array:
-        return self.A.arrange(x)
 
     @property
     def strong_monotonicity(self) -> float:
