@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +41,19 @@ libraries = pytest.mark.parametrize("kind", ["torch64", "numpy64"])
 def draw_of(kind: str, seed: int = 0, size: int = 6) -> Draw:
     dtype, device = KINDS[kind]
     return Draw(seed, size, dtype, device)
+
+
+def calls_of(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[str]:
+    """A list that gets the name whenever `owner.name` is called from now on."""
+    calls: list[str] = []
+    original = getattr(owner, name)
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        calls.append(name)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, spy)
+    return calls
 
 
 def is_numpy(kind: str) -> bool:

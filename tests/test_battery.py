@@ -36,9 +36,9 @@ class Mine(LinearOperator):
 
     matrix: torch.Tensor = field(metadata={"axes": 2})
 
-    domain = property(lambda self: (self.matrix.shape[-1],))  # type: ignore[assignment]
-    codomain = property(lambda self: (self.matrix.shape[-2],))  # type: ignore[assignment]
-    dtype = property(lambda self: self.matrix.dtype)  # type: ignore[assignment]
+    domain = property(lambda self: (self.matrix.shape[-1],))
+    codomain = property(lambda self: (self.matrix.shape[-2],))
+    dtype = property(lambda self: self.matrix.dtype)
 
     def apply(self, x: Array) -> Array:
         return x @ self.matrix.T
@@ -175,7 +175,7 @@ class MyOperator(MonotoneOperator):
     beta: float | None = None
     value_factor: float = 1.0
 
-    domain = property(lambda self: self.A.domain)  # type: ignore[assignment]
+    domain = property(lambda self: self.A.domain)
 
     @property
     def strong_monotonicity(self) -> float:

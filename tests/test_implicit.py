@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases import draw_of, jit_warning, orthogonal, paper, quick
+from cases import calls_of, draw_of, jit_warning, orthogonal, paper, quick
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -143,7 +143,8 @@ def test_terms_of_every_kind_are_differentiated(terms: str, method: str) -> None
     M, b = tensors(2, size=3)
 
     def solution(M: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        return equilibrium(METHODS[method], *TERMS[terms](M, b, c), torch.zeros(2, 3, dtype=D), **TIGHT).point
+        A, B = TERMS[terms](M, b, c)
+        return equilibrium(METHODS[method], A, B, torch.zeros(2, 3, dtype=D), **TIGHT).point
 
     inputs = leaves(M, b, torch.tensor([0.3, -0.2, 0.5], dtype=D))
     assert torch.autograd.gradcheck(solution, inputs)
@@ -198,7 +199,7 @@ def test_transforms_of_functions() -> None:
     torch.testing.assert_close(product, want_hessian @ v)
 
 
-@pytest.mark.parametrize("dims", [(0, 0), (0, None), (None, 0), (1, 0), (0, 1)], ids=lambda d: "".join(map(str, d)))
+@pytest.mark.parametrize("dims", [(0, 0), (0, None), (None, 0), (1, 0), (0, 1)], ids=str)
 @pytest.mark.parametrize("rows", [(), (2,)])
 def test_vmap_is_a_loop(dims: Any, rows: tuple[int, ...]) -> None:
     Ms, bs = (torch.stack(v) for v in zip(*(tensors(*rows, size=3, seed=s) for s in range(4)), strict=True))
@@ -256,9 +257,7 @@ def test_saturated_units_too() -> None:
 
 @pytest.mark.parametrize(("method", "expected"), [("FB", 0), ("PR", 1), ("DR", 1)])
 def test_forward_and_backward_factorise_once(monkeypatch: pytest.MonkeyPatch, method: str, expected: int) -> None:
-    calls = []
-    original = monops.linear.dense.inverse
-    monkeypatch.setattr(monops.linear.dense, "inverse", lambda *a: calls.append(1) or original(*a))
+    calls = calls_of(monkeypatch, monops.linear.dense, "inverse")
     M, b = leaves(*tensors(3))
     z = point(M, b, Tanh(), METHODS[method])
     assert len(calls) == expected

@@ -32,7 +32,8 @@ tanh = Subdifferential(Tanh())
 
 def test_warm_starts_save_steps_forward_and_backward() -> None:
     M, b = leaves(*tensors(3))
-    warm, options = WarmStart(), {"tol": 1e-10, "check_every": 1}
+    warm = WarmStart()
+    options: dict[str, Any] = {"tol": 1e-10, "check_every": 1}
     cold = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, **options)
     g = torch.randn(3, 4, dtype=D)
     want = torch.autograd.grad(cold.point, b, g)[0]
@@ -123,6 +124,7 @@ def test_tolerances_of_both_solves() -> None:
     loose = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, tol=1e-2, check_every=1)
     loose.point.sum().backward()
     assert loose.backward is not None
+    assert result.backward is not None
     assert loose.backward.steps < result.backward.steps  # as in the forward solve unless given
 
 
@@ -179,7 +181,7 @@ def test_an_empty_batch_has_empty_gradients() -> None:
         assert not grad.any()
 
 
-def network() -> torch.nn.Sequential:
+def network() -> Any:
     torch.manual_seed(0)
     layer = Equilibrium(MonotoneDense(5, 6), Tanh(), PeacemanRachford(0.5), tol=1e-5)
     return torch.nn.Sequential(torch.nn.Linear(3, 5), layer, torch.nn.Linear(6, 2))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases import draw_of, is_numpy, jit_warning, libraries, linear_case, linear_cases, quick
+from cases import calls_of, draw_of, is_numpy, jit_warning, libraries, linear_case, linear_cases, quick
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
@@ -150,9 +150,7 @@ def test_symmetry_is_known_by_construction() -> None:
 
 
 def test_the_adjoint_of_a_resolvent_reuses_its_factor(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    original = monops.linear.dense.inverse
-    monkeypatch.setattr(monops.linear.dense, "inverse", lambda *a: calls.append(1) or original(*a))
+    calls = calls_of(monkeypatch, monops.linear.dense, "inverse")
     op = linear_case("Dense, I - W of the paper", "torch64").op
     J = op.resolvent(0.5)
     J.H(torch.ones(6, dtype=D))
@@ -168,9 +166,7 @@ def test_the_adjoint_of_a_resolvent_reuses_its_factor(monkeypatch: pytest.Monkey
 
 
 def test_symmetric_matrices_are_factorised_by_cholesky(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    original = torch.linalg.cholesky_ex
-    monkeypatch.setattr(torch.linalg, "cholesky_ex", lambda *a: calls.append(1) or original(*a))
+    calls = calls_of(monkeypatch, torch.linalg, "cholesky_ex")
     linear_case("Dense, A.H @ A", "torch64").op.resolvent(1.0)
     linear_case("Dense, I - W of the paper", "torch64").op.resolvent(1.0)
     assert len(calls) == 1

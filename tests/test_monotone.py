@@ -131,8 +131,8 @@ def test_the_algebra_keeps_structure(kind: str) -> None:
     for got, kept, want in sums:
         assert type(got) is kept
         np.testing.assert_allclose(to_numpy(got(put(x))), want, rtol=1e-12, atol=1e-12)
-    for got in (put(c) + A, put(c) + Subdifferential(SquaredL2(0.7))):
-        assert isinstance(got, MonotoneOperator)
+    for reflected in (put(c) + A, put(c) + Subdifferential(SquaredL2(0.7))):
+        assert isinstance(reflected, MonotoneOperator)
     assert isinstance(relu + A, MonotoneSum)
     assert type(relu.inverse().inverse()) is Subdifferential
     assert A.inverse().inverse() is A

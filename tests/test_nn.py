@@ -31,7 +31,7 @@ from monops.nn import Equilibrium, MonotoneDense
 D = torch.float64
 
 
-def layer_of(inputs: int = 3, features: int = 5, activation: Any = None, **options: Any) -> Equilibrium:
+def layer_of(inputs: int = 3, features: int = 5, activation: Any = None, **options: Any) -> Any:
     torch.manual_seed(0)
     kind = {"dtype": options.pop("dtype", D), "m": options.pop("m", 1.0)}
     options.setdefault("method", PeacemanRachford(0.5))
@@ -46,7 +46,7 @@ def inputs(*batch: int, size: int = 3, dtype: torch.dtype = D) -> torch.Tensor:
 @given(m=st.floats(1e-3, 50), features=st.integers(1, 9), scale=st.floats(0, 100), seed=st.integers(0, 10**6))
 def test_the_operator_is_always_strongly_monotone(m: float, features: int, scale: float, seed: int) -> None:
     torch.manual_seed(seed)
-    linear = MonotoneDense(2, features, m=m, dtype=D)
+    linear: Any = MonotoneDense(2, features, m=m, dtype=D)
     with torch.no_grad():
         linear.A.mul_(scale), linear.B.mul_(scale)
     A, B = linear.A.detach(), linear.B.detach()
@@ -177,7 +177,7 @@ def test_the_default_method_and_activation() -> None:
 @pytest.mark.parametrize("method", [ForwardBackward("auto"), PeacemanRachford("auto"), DouglasRachford("auto")])
 def test_training_reduces_the_loss(method: Any) -> None:
     torch.manual_seed(0)
-    net = nn.Sequential(Equilibrium(MonotoneDense(2, 8), ReLU(), method), nn.Linear(8, 1))
+    net: Any = nn.Sequential(Equilibrium(MonotoneDense(2, 8), ReLU(), method), nn.Linear(8, 1))
     x = torch.randn(64, 2)
     target = (x[:, :1] * x[:, 1:]).tanh()
     optimiser = torch.optim.Adam(net.parameters(), 0.02)

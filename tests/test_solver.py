@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases import draw_of, kinds, libraries, paper, quick, uneven
+from cases import calls_of, draw_of, kinds, libraries, paper, quick, uneven
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -215,9 +215,7 @@ class Waits(TorchDispatchMode):
 @pytest.mark.parametrize("method", METHODS)
 def test_the_host_waits_once_a_check(monkeypatch: pytest.MonkeyPatch, method: Any) -> None:
     A, _, _ = uneven("torch64")
-    reads = []
-    original = monops.loop.to_numpy
-    monkeypatch.setattr(monops.loop, "to_numpy", lambda x: reads.append(1) or original(x))
+    reads = calls_of(monkeypatch, monops.loop, "to_numpy")
 
     def cost(max_steps: int, check_every: int) -> tuple[int, int]:
         reads.clear()
@@ -284,7 +282,7 @@ def test_error_bounds_are_true_where_a_long_step_hardly_moves(kind: str) -> None
     """In a box the forward-backward step may end near where it began, far from the solution."""
     draw = draw_of(kind)
     A, matrix, b = paper(draw, 1)
-    edge = {"lower": -0.3, "upper": 0.3}
+    edge: dict[str, Any] = {"lower": -0.3, "upper": 0.3}
     prox, slope = (functools.partial(f, **edge) for f in (FUNCTIONS["Box"].prox, FUNCTIONS["Box"].prox_derivative))
     want = reference.equilibrium(matrix, b, prox, slope)
     points = np.clip(want + 0.1 * draw.array(400, 6), -0.3, 0.3)

@@ -33,13 +33,14 @@ from monops.reference.functions import FUNCTIONS
 
 D = torch.float64
 relu = Subdifferential(ReLU())
+TIGHT: dict[str, Any] = {"tol": 1e-9}
 
 
 @libraries
 def test_starts_broadcast_with_the_data(kind: str) -> None:
     draw = draw_of(kind)
     A, _, _ = paper(draw, 3)
-    method, options = DouglasRachford(0.5), {"tol": 1e-9}
+    method, options = DouglasRachford(0.5), TIGHT
     z = draw.array(6)
     one = solve(method, A, relu, draw.put(z), **options)
     same = solve(method, A, relu, draw.put(np.broadcast_to(z, (3, 6)).copy()), **options)

@@ -88,15 +88,15 @@ def failed(report: Report) -> list[str]:
 class Scaled(Base):
     """A matrix one of whose methods is wrong."""
 
-    inner: Dense
+    inner: LinearOperator
     adjoint_factor: float = 1.0
     resolvent_factor: float = 1.0
     norm_factor: float = 1.0
     shift: float = 0.0
 
-    domain = property(lambda self: self.inner.domain)  # type: ignore[assignment]
-    codomain = property(lambda self: self.inner.codomain)  # type: ignore[assignment]
-    dtype = property(lambda self: self.inner.dtype)  # type: ignore[assignment]
+    domain = property(lambda self: self.inner.domain)
+    codomain = property(lambda self: self.inner.codomain)
+    dtype = property(lambda self: self.inner.dtype)
 
     def apply(self, x: Array) -> Array:
         return self.inner.apply(x)

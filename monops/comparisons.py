@@ -1,0 +1,224 @@
+"""The comparisons with the reference of which a verification is made."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from monops.arrays import Array, DType, as_dtype, epsilon, namespace, to_numpy
+from monops.errors import OptionError
+from monops.functions import Function
+from monops.implicit import equilibrium
+from monops.linear import Dense, Diagonal, Identity, LinearOperator
+from monops.monotone import Affine, FromResolvent, MonotoneOperator, NormalCone, Subdifferential
+from monops.nn import Equilibrium
+from monops.reference import equilibrium as reference_equilibrium
+from monops.reference import linear as reference_linear
+from monops.reference.functions import FUNCTIONS as REFERENCE_FUNCTIONS
+from monops.report import Check
+from monops.solver import solve
+from monops.splitting import SplittingMethod
+from monops.testing import catalogue
+from monops.testing.catalogue import Draw, FunctionCase, LinearCase
+
+# Largest relative errors allowed: of one evaluation, and of a solution reached by iteration.
+TOLERANCES = {"float64": (1e-12, 1e-9), "float32": (1e-5, 1e-5)}
+
+
+def case_of(f: Function) -> FunctionCase:
+    """f with its name and parameters in the reference; an `OptionError` if that does not know it."""
+    name = type(f).__name__
+    if name not in REFERENCE_FUNCTIONS:
+        raise OptionError(f"the reference knows {', '.join(REFERENCE_FUNCTIONS)}, got {name}")
+    values = {k: v for k, v in vars(f).items() if k != "axes" and not k.startswith("_")}
+    return FunctionCase(f, name, {k: v if isinstance(v, float) else to_numpy(v) for k, v in values.items()})
+
+
+def linear_checks(name: str, case: LinearCase, draw: Draw) -> Iterator[Check]:
+    """An operator against its explicit matrix."""
+    op, matrix = case
+    shape = (3,)
+    x, y = draw.array(*shape, matrix.shape[1]), draw.array(*shape, matrix.shape[0])
+
+    def got(operator: LinearOperator, at: np.ndarray) -> np.ndarray:
+        return operator(draw.put(at).reshape(*shape, *operator.domain))
+
+    yield _check(f"{name}: apply", got(op, x), x @ matrix.T, draw)
+    yield _check(f"{name}: adjoint", got(op.H, y), y @ matrix, draw)
+    size = reference_linear.norm(matrix)
+    yield _check(f"{name}: norm", op.norm(), size, draw)
+    if op.domain != op.codomain:
+        return
+    m = reference_linear.monotonicity(matrix)
+    yield _check(f"{name}: monotonicity", op.monotonicity(), m, draw, scale=size)
+    for step in (0.3, 0.3 / (1 + size)):
+        if 1 + step * m < 0.1:
+            continue
+        J = op.resolvent(step)
+        yield _check(
+            f"{name}: resolvent, step {step:.2g}", got(J, x), reference_linear.resolvent(matrix, step, x), draw
+        )
+        want = reference_linear.resolvent(matrix, step, x, transpose=True)
+        yield _check(f"{name}: resolvent.H, step {step:.2g}", got(J.H, x), want, draw)
+
+
+def function_checks(name: str, case: FunctionCase, draw: Draw) -> Iterator[Check]:
+    """Values, proxes and their derivatives, and the conjugate."""
+    f, parameters = case.f, case.parameters
+    reference = REFERENCE_FUNCTIONS[case.reference]
+    v = draw.array(20, 5, scale=2.0)
+    for step in (0.1, 1.0, 7.0):
+        point = reference.prox(v, step, **parameters)
+        slope = reference.prox_derivative(v, step, **parameters)
+        x = draw.put(v)
+        yield _check(f"{name}: prox, step {step:g}", f.prox(x, step), point, draw)
+        derivative = f.prox_derivative(x, step).apply(namespace(x).ones_like(x))
+        yield _check(f"{name}: derivative of the prox, step {step:g}", derivative, slope, draw)
+        dual = f.conjugate().prox(x, step)
+        want = v - step * reference.prox(v / step, 1 / step, **parameters)
+        yield _check(f"{name}: prox of the conjugate, step {step:g}", dual, want, draw)
+    inside = reference.prox(v, 1.0, **parameters).astype(np.float32).astype(np.float64)
+    inside = np.where(np.isfinite(reference.value(inside, **parameters)), inside, 0.0)
+    want = reference.value(inside, **parameters).sum(-1)
+    yield _check(f"{name}: value", f(draw.put(inside)), want, draw)
+
+
+def monotone_function_checks(name: str, case: FunctionCase, draw: Draw) -> Iterator[Check]:
+    """The resolvents of ∂f, 2 ∂f and (∂f)⁻¹."""
+    reference = REFERENCE_FUNCTIONS[case.reference]
+    A = NormalCone(case.f) if case.f.is_indicator else Subdifferential(case.f)
+    v = draw.array(4, 5)
+    for what, operator, step in ((name, A, 0.6), (f"2 · {name}", 2.0 * A, 0.3)):
+        want = reference.prox(v, 0.6, **case.parameters)
+        yield _check(f"{what}: resolvent", operator.resolvent(step)(draw.put(v)), want, draw)
+    want = v - 0.6 * reference.prox(v / 0.6, 1 / 0.6, **case.parameters)
+    yield _check(f"{name}⁻¹: resolvent", A.inverse().resolvent(0.6)(draw.put(v)), want, draw)
+
+
+def random_affine(draw: Draw) -> tuple[Affine, np.ndarray, np.ndarray]:
+    """The paper's F for random data, with its plain matrix and right-hand side."""
+    M, matrix = catalogue.LINEAR["Dense, I - W of the paper"](draw)
+    b = draw.array(4, draw.size)
+    return Affine(M, draw.put(b)), matrix, b
+
+
+def affine_checks(name: str, A: Affine, matrix: np.ndarray, b: np.ndarray, draw: Draw) -> Iterator[Check]:
+    """Values and resolvent of an affine operator."""
+    z = draw.array(*np.broadcast_shapes(b.shape, (4, matrix.shape[0])))
+    yield _check(f"{name}: apply", A(draw.put(z)), z @ matrix.T - b, draw)
+    want = reference_linear.resolvent(matrix, 0.6, z + 0.6 * b)
+    yield _check(f"{name}: resolvent", A.resolvent(0.6)(draw.put(z)), want, draw)
+
+
+def algebra_checks(draw: Draw) -> Iterator[Check]:
+    """The algebra of monotone operators, where everything is affine and so has an explicit matrix."""
+    A, M, b = random_affine(draw)
+    n, step = draw.size, 0.6
+    eye, d = np.eye(n), np.abs(draw.array(n)) + 0.1
+    v, z = draw.array(n), draw.array(4, n)
+    K = draw.rng.permutation(eye) * draw.rng.choice([-1.0, 1.0], n)  # orthogonal without rounding
+    share = np.clip(draw.rng.random(n), 0.1, 0.9).astype(np.float32).astype(np.float64)
+    scaled = Identity((n,), 0.5, **draw.kind)
+    cases: dict[str, tuple[MonotoneOperator, np.ndarray, np.ndarray]] = {
+        "Multiple": (2.0 * A, 2 * M, 2 * b),
+        "Translated": (A.translate(draw.put(v)), M, b + M @ v),
+        "Perturbed": (A.inverse() + scaled + draw.put(v), np.linalg.inv(M) + 0.5 * eye, -v - b @ np.linalg.inv(M).T),
+        "Inverse": (A.inverse(), np.linalg.inv(M), -b @ np.linalg.inv(M).T),
+        "Affine + Diagonal": (A + Diagonal(draw.put(d)), M + np.diag(d), b),
+        "FromResolvent": (FromResolvent(Diagonal(draw.put(share)), 0.4), np.diag((1 / share - 1) / 0.4), 0 * b),
+    }
+    for name, (operator, matrix, right) in cases.items():
+        want = reference_linear.resolvent(matrix, step, z + step * right)
+        yield _check(f"{name}: resolvent", operator.resolvent(step)(draw.put(z)), want, draw)
+    turned = A.precompose(Dense(draw.put(K)))
+    want = reference_linear.resolvent(K.T @ M @ K, step, z + step * (b @ K))
+    yield _check("Precomposed: resolvent", turned.resolvent(step)(draw.put(z)), want, draw)
+    total = A + Subdifferential(catalogue.FUNCTIONS["SquaredL2"]().f)
+    yield _check("MonotoneSum: apply", total(draw.put(z)), z @ M.T - b + 0.7 * z, draw)
+
+
+def method_checks(name: str, method: SplittingMethod, draw: Draw) -> Iterator[Check]:
+    """Equilibria for every function, and the gradients through them."""
+    A, matrix, b = random_affine(draw)
+    g = draw.array(*b.shape)
+    for function, make in catalogue.FUNCTIONS.items():
+        case = make()
+        prox, slope = _reference_maps(case)
+        want = reference_equilibrium.equilibrium(matrix, b, prox, slope)
+        B = Subdifferential(case.f)
+        what = f"{name}, {function}"
+        if namespace(draw.dtype) is np:
+            result = solve(method, A, B, warn=False, **_tight(draw.dtype))
+            yield _check(f"{what}: equilibrium", result.point, want, draw, solved=True)
+            continue
+        M, c = draw.put(matrix).requires_grad_(), draw.put(b).requires_grad_()
+        z = equilibrium(method, Affine(Dense(M), c), B, warn=False, **_tight(draw.dtype)).point
+        yield _check(f"{what}: equilibrium", z, want, draw, solved=True)
+        got = torch.autograd.grad(z, (M, c), draw.put(g))
+        for part, mine, theirs in zip(
+            ("M", "b"), got, reference_equilibrium.gradient(matrix, b, want, g, slope), strict=True
+        ):
+            yield _check(f"{what}: gradient in {part}", mine, theirs, draw, solved=True)
+
+
+def layer_checks(layer: Equilibrium, x: torch.Tensor) -> Iterator[Check]:
+    """A layer's output, its certified bound, and the gradients in all its parameters."""
+    linear: Any = layer.linear
+    draw = Draw(0, dtype=linear.A.dtype, device=linear.A.device)
+    A, B, U = (to_numpy(p).astype(np.float64) for p in (linear.A, linear.B, linear.U))
+    inputs = to_numpy(x).astype(np.float64).reshape(-1, U.shape[1])
+    matrix = np.eye(len(A)) - reference_linear.paper_w(A, B, linear.m)
+    b = inputs @ U.T + (0 if linear.bias is None else to_numpy(linear.bias).astype(np.float64))
+    prox, slope = _reference_maps(case_of(layer.activation))
+    want = reference_equilibrium.equilibrium(matrix, b, prox, slope)
+
+    with torch.no_grad():
+        z = layer(x)
+    assert layer.last is not None
+    distance = np.linalg.norm(to_numpy(z).reshape(want.shape) - want, axis=-1)
+    size = np.linalg.norm(want, axis=-1) + np.linalg.norm(b, axis=-1) / linear.m
+    rounding = 10 * epsilon(draw.dtype) * (1 + reference_linear.norm(matrix)) * size
+    bound = layer.last.error_bound.reshape(-1).astype(np.float64) + rounding
+    ratio = float(np.max(distance / np.maximum(bound, 1e-300), initial=0))
+    yield Check("layer: its error, as a share of its certified bound", ratio, 1.0)
+
+    F, G = layer.problem(x)
+    z = equilibrium(layer.method, F, G, warn=False, **_tight(draw.dtype)).point
+    yield _check("layer: equilibrium at tight tolerance", z.reshape(want.shape), want, draw, solved=True)
+    g = draw.array(*want.shape)
+    names = [name for name, _ in linear.named_parameters()]
+    got = torch.autograd.grad(z, list(linear.parameters()), draw.put(g).reshape(z.shape))
+    theirs = reference_equilibrium.paper_gradient(A, inputs, *reference_equilibrium.gradient(matrix, b, want, g, slope))
+    for name, mine in zip(names, got, strict=True):
+        yield _check(f"layer: gradient in {name}", mine, theirs[name], draw, solved=True)
+
+
+def _reference_maps(case: FunctionCase) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    reference = REFERENCE_FUNCTIONS[case.reference]
+    return (
+        functools.partial(reference.prox, **case.parameters),
+        functools.partial(reference.prox_derivative, **case.parameters),
+    )
+
+
+def _tight(dtype: DType) -> dict[str, Any]:
+    """Options that take a solve to what rounding allows, whether its own criterion says so or not."""
+    return {"tol": 1e-12 if "64" in str(dtype) else 1e-6, "max_steps": 20000, "check_every": 10}
+
+
+def _check(
+    name: str, got: Array | float, want: Any, draw: Draw, *, solved: bool = False, scale: float | None = None
+) -> Check:
+    evaluation, solution = TOLERANCES[str(as_dtype(draw.dtype)).removeprefix("torch.")]
+    return Check(name, _error(got, want, scale), solution if solved else evaluation)
+
+
+def _error(got: Array | float, want: Any, scale: float | None = None) -> float:
+    mine = np.asarray(to_numpy(got) if hasattr(got, "shape") else got, dtype=np.float64)
+    theirs = np.asarray(want, dtype=np.float64)
+    size = float(np.linalg.norm(theirs)) if scale is None else scale
+    return float(np.linalg.norm(mine.reshape(theirs.shape) - theirs)) / (size or 1.0)
