@@ -170,7 +170,7 @@ def _one_norm(matrix: Array) -> Array:
 
 def require_finite(x: Array, what: str) -> None:
     """Raise a `NonFiniteError` if there is a NaN or an infinity in `x`."""
-    if not known_true(namespace(x).isfinite(detach(x)).all()):
+    if known_true(~namespace(x).isfinite(detach(x)).all()):
         raise NonFiniteError(f"{what} holds a NaN or an infinity")
 
 

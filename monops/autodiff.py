@@ -95,10 +95,11 @@ class _Implicit(torch.autograd.Function):
         moving = [i for i, t in enumerate(tangents) if t is not None]
         # A push-forward as the pull-back of a pull-back, since forward mode does not nest inside a custom function.
         equation = _equation_of(ctx.rebuild, theta, moving, x)
-        primal, pull = torch.func.vjp(equation, *(theta[i] for i in moving))[:2]
-        push = torch.func.vjp(pull, torch.zeros_like(primal))[1]
-        (r,) = push(tuple(tangents[i] for i in moving))
-        return cast(torch.Tensor, -ctx.rebuild(theta).tangent(x, r))
+        with _full_precision(theta):
+            primal, pull = torch.func.vjp(equation, *(theta[i] for i in moving))[:2]
+            push = torch.func.vjp(pull, torch.zeros_like(primal))[1]
+            (r,) = push(tuple(tangents[i] for i in moving))
+            return cast(torch.Tensor, -ctx.rebuild(theta).tangent(x, r))
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], flat: tree.Flat, *theta: torch.Tensor) -> tuple[torch.Tensor, int]:

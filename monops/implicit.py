@@ -12,14 +12,16 @@ from monops.arrays import Array, Shape
 from monops.autodiff import Problem, solve_implicitly
 from monops.errors import DTypeError, OptionError
 from monops.linear import LinearOperator
+from monops.loop import Callback
 from monops.monotone import Affine, FromResolvent, MonotoneOperator
+from monops.monotone.base import common_domain
 from monops.result import Result
 from monops.solver import initial_state, solve, tune
 from monops.splitting import SplittingMethod
 
 
 class WarmStart:
-    """The last states of a repeated solve and of its adjoint: the next ones start there if the shape is the same."""
+    """The last states of a repeated solve and of its adjoint: the next ones start there if shape and dtype fit."""
 
     def __init__(self) -> None:
         self.forward: torch.Tensor | None = None
@@ -32,9 +34,14 @@ def equilibrium(
     B: MonotoneOperator,
     z0: torch.Tensor | None = None,
     *,
+    tol: float | None = None,
     backward_tol: float | None = None,
+    atol: float = 0.0,
+    max_steps: int = 1000,
+    check_every: int = 10,
+    callback: Callback | None = None,
     warm: WarmStart | None = None,
-    **options: Any,
+    warn: bool = True,
 ) -> Result:
     """Find z with 0 ∈ A(z) + B(z), as `solve` does, with a `point` that is differentiable.
 
@@ -53,10 +60,14 @@ def equilibrium(
         A: as for `solve`, on tensors, single-valued and differentiable.
         B: as for `solve`, on tensors.
         z0: as for `solve`.
+        tol: as for `solve`.
         backward_tol: relative tolerance of the linearised solves; as in the forward solve unless given.
+        atol: as for `solve`.
+        max_steps: as for `solve`, for each solve.
+        check_every: as for `solve`.
+        callback: as for `solve`, of the forward solve.
         warm: start both solves from what the last call with this object left.
-        options: those of `solve` (tol, atol, max_steps, check_every, callback, warn). The linearised
-            solves always warn.
+        warn: as for `solve`, of the forward solve; the linearised solves always warn.
 
     Returns:
         A `Result`. Its `point` carries the derivative, everything else is cut off from the graph (and under
@@ -84,7 +95,9 @@ def equilibrium(
         raise DTypeError(f"equilibrium differentiates tensors, got {type(z0).__name__}; use solve for NumPy")
     A = A.factored()
     if getattr(method, "step", None) == "auto":
-        method = tune(method, A, B, z0, tol=options.get("tol"))
+        method = tune(method, A, B, z0, tol=tol, max_steps=max_steps)
+    options: dict[str, Any] = {"tol": tol, "atol": atol, "max_steps": max_steps, "check_every": check_every}
+    options |= {"callback": callback, "warn": warn}
     problem = EquilibriumProblem(A, B, z0.detach(), method, options, backward_tol, warm)
     point = solve_implicitly(problem)
     return replace(problem.record["forward"], point=point)
@@ -110,7 +123,7 @@ class EquilibriumProblem(Problem):
 
     @property
     def domain(self) -> Shape:
-        known = self.A.domain if self.A.domain is not None else self.B.domain
+        known = common_domain(self.A, self.B)
         return tuple(self.z0.shape[-1:]) if known is None else known
 
     @property

@@ -10,7 +10,9 @@ import torch
 
 from monops.arrays import Array, Shape, detach, epsilon, is_torch, namespace, norm, to_numpy
 from monops.errors import ShapeError
-from monops.monotone import MonotoneOperator
+from monops.linear import LinearOperator
+from monops.monotone import MonotoneOperator, Resolvent
+from monops.monotone.base import common_domain, take_rows
 from monops.result import History, Result, Status, relative
 from monops.splitting import SplittingMethod
 
@@ -159,7 +161,7 @@ class Loop:
 
 def rank_of(A: MonotoneOperator, B: MonotoneOperator, z0: Array) -> int:
     """How many trailing axes of a state are its domain: 1 if no operator knows."""
-    domain = A.domain if A.domain is not None else B.domain
+    domain = common_domain(A, B)
     return 1 if domain is None else len(domain)
 
 
@@ -169,9 +171,13 @@ def _take(plan: Any, index: Array, shape: Shape) -> Any:
         return type(plan)(*taken) if hasattr(plan, "_fields") else tuple(taken)
     if isinstance(plan, float | int):
         return plan
-    if not hasattr(plan, "take"):
-        raise NotImplementedError
-    return plan.take(index, shape)
+    if isinstance(plan, torch.Tensor | np.ndarray):
+        return take_rows(plan, index, shape)
+    if isinstance(plan, LinearOperator):
+        return plan._take(index, shape)
+    if isinstance(plan, Resolvent | MonotoneOperator):
+        return plan.take(index, shape)
+    raise NotImplementedError(f"a plan with a {type(plan).__name__} keeps all samples")
 
 
 def rows_of(rows: np.ndarray, like: Array) -> Array:

@@ -12,6 +12,7 @@ import torch
 from monops.arrays import Array, namespace, norm, to_numpy
 from monops.errors import NotSingleValuedError
 from monops.monotone import MonotoneOperator
+from monops.monotone.base import common_domain
 from monops.splitting import SplittingMethod
 
 
@@ -54,7 +55,8 @@ class Result:
         status: of the whole batch.
         steps: iterations done.
         sample_steps: iterations until each sample was done, shape (*batch).
-        residual: relative residual of each sample, shape (*batch): ‖gap‖ / max(‖point‖, ‖A(0)‖).
+        residual: relative residual of each sample, shape (*batch): ‖gap‖ / max(‖point‖, ‖A(0)‖), with the divisor
+            kept from 0 by atol/tol and by the rounding of ‖z0‖.
         converged: which samples met the tolerance, shape (*batch).
         history: residuals over the course of the solve.
         method: the method used, with its step as a number.
@@ -104,7 +106,8 @@ def error_bound(A: MonotoneOperator, B: MonotoneOperator, point: Array, *, step:
         point: of the type that the operators take.
         step: any number in (0, ∞); the bound is valid for all and tightest near 1/L.
     """
-    rank = len(A.domain or B.domain or point.shape[-1:])
+    domain = common_domain(A, B)
+    rank = 1 if domain is None else len(domain)
     m = A.strong_monotonicity + B.strong_monotonicity
     with torch.no_grad():
         try:

@@ -16,6 +16,7 @@ from monops.arrays import Array, check_array, device_of, epsilon, floating, is_t
 from monops.errors import ConvergenceWarning, OptionError, ShapeError, StepSizeError
 from monops.loop import Callback, Loop, rank_of, rows_of
 from monops.monotone import MonotoneOperator
+from monops.monotone.base import common_domain
 from monops.result import Result, Status
 from monops.splitting import SplittingMethod
 
@@ -78,7 +79,6 @@ def solve(
     z0 = initial_state(A, B, z0)
     tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
     if getattr(method, "step", None) == "auto":
-        A = A.factored()
         method = tune(method, A, B, z0, tol=tol, max_steps=max_steps)
     with contextlib.nullcontext() if unroll else torch.no_grad():
         loop = Loop(method, A, B, z0, tol, atol)
@@ -186,7 +186,7 @@ def initial_state(A: MonotoneOperator, B: MonotoneOperator, z0: Array | None) ->
             raise OptionError("neither A nor B knows the shape of a state: give z0, an array to start from")
         return A.arrange(zero)
     floating(z0)
-    domain = A.domain if A.domain is not None else B.domain
+    domain = common_domain(A, B)
     if domain is not None:
         kind = z0 if zero is None else zero
         check_array(z0, domain, kind.dtype, device_of(kind), "z0")

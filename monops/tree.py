@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from monops.errors import OptionError
+
 _Axes = str | int | None
 _HOLE: Any = object()
 
@@ -50,7 +52,14 @@ def map_tensors(change: Callable[[torch.Tensor], torch.Tensor], tree: Any) -> An
 
 def move(tree: Any, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Any:
     """`tree` on another device or in another dtype: its tensors, and the fields in it of these names."""
-    moved = map_tensors(lambda leaf: leaf.to(device=device, dtype=dtype), tree)
+
+    def change(leaf: torch.Tensor) -> torch.Tensor:
+        kind = dtype if leaf.is_floating_point() else None
+        if dtype is not None and leaf.is_complex():
+            kind = dtype.to_complex()
+        return leaf.to(device=device, dtype=kind)
+
+    moved = map_tensors(change, tree)
     for node in _nodes(moved):
         names = {f.name for f in dataclasses.fields(node)}
         if device is not None and "device" in names:
@@ -80,6 +89,9 @@ def _leaves(tree: Any, axes: _Axes) -> Iterator[tuple[torch.Tensor, _Axes]]:
     elif isinstance(tree, tuple):
         for item in tree:
             yield from _leaves(item, axes)
+    elif isinstance(tree, list | dict):
+        if any(isinstance(v, torch.Tensor) for v in (tree.values() if isinstance(tree, dict) else tree)):
+            raise OptionError("tensors of an operator are looked for in fields and tuples, got some in a list or dict")
     elif _is_node(tree):
         for field in dataclasses.fields(tree):
             if not field.metadata.get("memo"):

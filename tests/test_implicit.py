@@ -1,5 +1,6 @@
 """Derivatives of equilibria: of every order and mode, against the reference, unrolled autograd, finite differences."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,6 @@ def test_first_and_second_derivatives_in_both_modes(f: Function) -> None:
 @pytest.mark.parametrize("method", list(METHODS))
 def test_second_derivatives_through_every_method(method: str) -> None:
     inputs = leaves(*tensors(size=3))
-    assert torch.autograd.gradcheck(lambda M, b: point(M, b, Tanh(), METHODS[method]), inputs)
     assert torch.autograd.gradgradcheck(lambda M, b: point(M, b, Tanh(), METHODS[method]), inputs)
 
 
@@ -185,17 +185,18 @@ def test_transforms_of_functions() -> None:
 
     v = torch.ones_like(b)
     torch.testing.assert_close(torch.func.grad(loss, (0, 1))(M, b), torch.func.grad(dense, (0, 1))(M, b))
-    got, want = (torch.func.jvp(lambda b, f=f: f(M, b), (b,), (v,))[1] for f in (loss, dense))
-    torch.testing.assert_close(got, want)
+    push = torch.func.jvp(lambda b: loss(M, b), (b,), (v,))[1]
+    torch.testing.assert_close(push, torch.func.jvp(lambda b: dense(M, b), (b,), (v,))[1])
     pull = torch.func.vjp(lambda b: point(M, b, Tanh()), b)[1](v)[0]
-    torch.testing.assert_close(pull, torch.func.jacrev(lambda b: point(M, b, Tanh()))(b).T @ v)
-    forward = torch.func.jacfwd(lambda b: point(M, b, Tanh()))(b)
-    torch.testing.assert_close(forward, torch.func.jacrev(lambda b: point(M, b, Tanh()))(b))
+    jacobian = torch.func.jacrev(lambda b: point(M, b, Tanh()))(b)
+    torch.testing.assert_close(pull, jacobian.T @ v)
+    torch.testing.assert_close(torch.func.jacfwd(lambda b: point(M, b, Tanh()))(b), jacobian)
     (bump,) = leaves(b)
-    want_hessian = torch.autograd.functional.hessian(lambda b: dense(M, b), bump)
-    torch.testing.assert_close(torch.func.hessian(lambda b: loss(M, b))(b), want_hessian)
-    torch.testing.assert_close(torch.autograd.functional.hessian(lambda b: loss(M, b), bump), want_hessian)
-    product = torch.func.jvp(torch.func.grad(lambda b: loss(M, b)), (b,), (v,))[1]
+    partial: Any = functools.partial(loss, M)
+    want_hessian = torch.autograd.functional.hessian(functools.partial(dense, M), bump)
+    torch.testing.assert_close(torch.func.hessian(partial)(b), want_hessian)
+    torch.testing.assert_close(torch.autograd.functional.hessian(partial, bump), want_hessian)
+    product = torch.func.jvp(torch.func.grad(partial), (b,), (v,))[1]
     torch.testing.assert_close(product, want_hessian @ v)
 
 

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases import draw_of, paper
+from cases import draw_of, jit_warning, paper
 from test_implicit import METHODS, TIGHT, leaves, point, tensors
 
 from monops import (
     Affine,
     ConvergenceWarning,
     Dense,
+    ForwardBackward,
     PeacemanRachford,
     ReLU,
+    SquaredL2,
     Status,
     Subdifferential,
     Tanh,
@@ -147,6 +149,20 @@ def test_the_step_is_found_once() -> None:
     result.point.sum().backward()
     assert result.backward is not None
     assert result.backward.method == result.method
+
+
+@jit_warning
+def test_the_backward_solve_accepts_the_step_of_the_forward_one() -> None:
+    """The gradient of a convex function allows steps up to 2/L, beyond 2m/L², and so does its symmetric derivative."""
+    w, b = leaves(torch.tensor([1.0, 0.1, 0.5], dtype=D), torch.tensor([[1.0, -2.0, 0.3]], dtype=D))
+    M = torch.tensor([[0.5, 1.0, 0.0], [-1.0, 0.5, 0.0], [0.0, 0.0, 1.0]], dtype=D)
+
+    def solution(w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        A, B = Subdifferential(SquaredL2(w)) + -b, Affine(Dense(M))
+        return equilibrium(ForwardBackward(1.0), A, B, torch.zeros(1, 3, dtype=D), **TIGHT).point
+
+    torch.testing.assert_close(solution(w, b), torch.linalg.solve(M + torch.diag(w), b.mT).mT)
+    assert torch.autograd.gradcheck(solution, (w, b))
 
 
 def test_numpy_is_refused() -> None:

@@ -129,8 +129,8 @@ def test_the_algebra_keeps_structure(kind: str) -> None:
         (Subdifferential(SquaredL2(0.7)) + put(c), Perturbed, 0.7 * x + c),
     ]
     for got, kept, want in sums:
-        assert type(got) is kept
         np.testing.assert_allclose(to_numpy(got(put(x))), want, rtol=1e-12, atol=1e-12)
+        assert type(got) is kept
     for reflected in (put(c) + A, put(c) + Subdifferential(SquaredL2(0.7))):
         assert isinstance(reflected, MonotoneOperator)
     assert isinstance(relu + A, MonotoneSum)

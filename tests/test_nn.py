@@ -137,7 +137,7 @@ def test_the_last_result_is_kept_without_its_graph() -> None:
     layer, x = layer_of(), inputs(4)
     assert layer.last is None
     z = layer(x)
-    last = layer.last
+    last: Any = layer.last
     for value in (last.point, last.state):
         assert value.grad_fn is None  # no graph hangs on the layer
     torch.testing.assert_close(last.point, z.detach())
@@ -210,6 +210,7 @@ def test_an_empty_batch() -> None:
         z = layer(x)
         assert z.shape == (0, 5)
         z.sum().backward()
+        assert x.grad is not None
         assert x.grad.shape == (0, 3)
         assert layer.last.status is Status.CONVERGED
         assert layer.last.error_bound.shape == (0,)

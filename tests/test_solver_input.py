@@ -37,6 +37,17 @@ TIGHT: dict[str, Any] = {"tol": 1e-9}
 
 
 @libraries
+def test_an_earlier_state_continues(kind: str) -> None:
+    A, start, _ = uneven(kind)
+    B, method = Subdifferential(Tanh()), PeacemanRachford(0.3)
+    full = solve(method, A, B, start, tol=1e-10, check_every=1)
+    half = solve(method, A, B, start, tol=1e-10, check_every=1, max_steps=6, warn=False)
+    rest = solve(method, A, B, half.state, tol=1e-10, check_every=1)
+    assert rest.steps == full.steps - 6
+    np.testing.assert_allclose(to_numpy(rest.point), to_numpy(full.point), atol=1e-10)
+
+
+@libraries
 def test_starts_broadcast_with_the_data(kind: str) -> None:
     draw = draw_of(kind)
     A, _, _ = paper(draw, 3)

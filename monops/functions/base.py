@@ -138,6 +138,8 @@ class Separable(Function):
 
     def prox_at(self, step: float) -> Callable[[Array], Array]:
         step = require_step(step, self, "prox")
+        if any(not isinstance(getattr(self, name), float) for name in self._parameters):
+            return lambda x: self.prox(x, step)  # an array of parameters has to fit each x
         return lambda x: self._prox(x, step)
 
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from monops.arrays import DType, Shape
+from monops.arrays import Array, DType, Shape
 from monops.linear.base import LinearOperator
 
 
@@ -37,6 +37,9 @@ class Around(LinearOperator):
     def symmetric(self) -> bool:
         return self.op.symmetric
 
+    def arrange(self, x: Array) -> Array:
+        return self.op.arrange(x)
+
 
 class Pair(LinearOperator):
     """An operator made of two others, `left` and `right`: from the right one's domain on."""
@@ -63,3 +66,6 @@ class Pair(LinearOperator):
     @property
     def batch(self) -> Shape:
         return tuple(torch.broadcast_shapes(self.left.batch, self.right.batch))
+
+    def arrange(self, x: Array) -> Array:
+        return self.right.arrange(x)

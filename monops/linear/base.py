@@ -153,6 +153,8 @@ class LinearOperator(ABC):
         """The same operator on another device or in another floating dtype, as in `torch.Tensor.to`."""
         if isinstance(device, torch.dtype):
             device, dtype = None, device
+        if not is_torch(self.dtype):
+            raise DTypeError(f"only operators on tensors can be moved, got {self.signature}")
         return tree.move(self, device, dtype)
 
     def __call__(self, x: Array) -> Array:

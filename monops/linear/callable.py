@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,8 +92,13 @@ class FromCallable(LinearOperator):
 
 
 def _captured(function: Callable[..., Any]) -> list[Any]:
-    cells = getattr(function, "__closure__", None) or ()
-    return [cell.cell_contents for cell in cells] + list(getattr(function, "__defaults__", None) or ())
+    """What a function, bound method, `functools.partial` or module brings with it."""
+    if isinstance(function, functools.partial):
+        return [*function.args, *function.keywords.values(), *_captured(function.func)]
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    defaults = getattr(function, "__defaults__", None) or ()
+    keywords = getattr(function, "__kwdefaults__", None) or {}
+    return [function, getattr(function, "__self__", None), *cells, *defaults, *keywords.values()]
 
 
 def _requires_grad(value: Any) -> bool:

@@ -121,6 +121,10 @@ class Dense(LinearOperator):
         return self.matrix
 
     def _plus(self, other: LinearOperator) -> LinearOperator:
+        if isinstance(other, Identity) and is_torch(self.matrix):
+            matrix = self.matrix.clone()
+            matrix.diagonal(dim1=-2, dim2=-1).add_(other.scale)
+            return Dense(matrix, symmetric=self.symmetric)
         if isinstance(other, Dense | Diagonal | Identity):
             return Dense(self.matrix + other.to_dense(), symmetric=self.symmetric and other.symmetric)
         return NotImplemented

@@ -44,9 +44,6 @@ class Factored(Around):
     def codomain(self) -> Shape:
         return self.current.codomain
 
-    def arrange(self, x: Array) -> Array:
-        return self.op.arrange(x)
-
     def apply(self, x: Array) -> Array:
         return self.current.apply(x)
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import linalg as sparse_linalg
 
 from monops.arrays import to_numpy
-from monops.errors import ShapeError
+from monops.errors import NotConvergedError, ShapeError
 
 if TYPE_CHECKING:
     from monops.linear.base import LinearOperator
@@ -47,6 +47,11 @@ def _extreme(symmetric: LinearOperator, which: str) -> float:
         )
     matrix = symmetric.to_scipy()
     start = np.random.default_rng(0).standard_normal(matrix.shape[0]).astype(matrix.dtype)
-    values, vectors = sparse_linalg.eigsh(matrix, k=1, which=which, v0=start)
+    try:
+        values, vectors = sparse_linalg.eigsh(matrix, k=1, which=which, v0=start)
+    except sparse_linalg.ArpackNoConvergence as error:
+        raise NotConvergedError(
+            f"an extreme eigenvalue of {symmetric.signature} was not found: {error}; where it is known, claim it"
+        ) from error
     residual = np.linalg.norm(matrix.matvec(vectors[:, 0]) - values[0] * vectors[:, 0])
     return float(values[0] + residual if which == "LA" else values[0] - residual)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -56,8 +59,8 @@ class Affine(MonotoneOperator):
         except RuntimeError as error:
             raise ShapeError(f"the batch axes {M.batch} of M and {self.batch} of b do not go together") from error
         object.__setattr__(self, "b", M.arrange(self.b))
-        if self.claim is not None and not self.claim >= 0:
-            raise OptionError(f"claim wants m ≥ 0, got {self.claim}")
+        if self.claim is not None and not 0 <= self.claim < math.inf:
+            raise OptionError(f"claim wants m in [0, ∞), got {self.claim}")
 
     @property
     def domain(self) -> Shape:
@@ -124,7 +127,9 @@ class Affine(MonotoneOperator):
             return Affine(self.linear + other, self.b)
         if isinstance(other, Affine):
             return Affine(self.linear + other.linear, self.b + other.b)
-        return super()._plus(other) if isinstance(other, MonotoneOperator) else Affine(self.linear, self.b - other)
+        if isinstance(other, MonotoneOperator):
+            return super()._plus(other)
+        return Affine(self.linear, self.b - other, claim=self.claim)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,13 +139,14 @@ class AffineResolvent(Resolvent):
     linear: LinearOperator
     shift: Array | None = field(default=None, metadata={"axes": "domain"})
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _kernel(self) -> tuple[Callable[[Array], Array], tuple[Any, ...]]:
         R = self.linear
         kernel = R.apply if self.shift is None else R._plus_shift(self.shift)
-        object.__setattr__(self, "_call", (kernel, (R.domain, R.dtype, R.device, "the resolvent")))
+        return kernel, (R.domain, R.dtype, R.device, "the resolvent")
 
     def __call__(self, x: Array) -> Array:
-        kernel, wanted = self.__dict__["_call"]
+        kernel, wanted = self._kernel
         check_array(x, *wanted)
         return kernel(x)
 

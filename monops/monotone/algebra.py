@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from monops.arrays import Array, Shape, require_step
 from monops.errors import NoResolventError
 from monops.linear import Identity, LinearOperator
-from monops.monotone.base import MonotoneOperator, Resolvent, take_rows
+from monops.monotone.base import MonotoneOperator, Resolvent, common_domain, take_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,7 @@ class MonotoneSum(MonotoneOperator):
 
     @property
     def domain(self) -> Shape | None:
-        return self.A.domain or self.B.domain
+        return common_domain(self.A, self.B)
 
     def zero(self) -> Array | None:
         zero = self.A.zero()

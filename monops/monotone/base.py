@@ -22,6 +22,9 @@ class Resolvent(ABC):
     def derivative(self, x: Array) -> LinearOperator:
         """An element of Clarke's generalised Jacobian of J at x, one operator a sample; 0 ⪯ it ⪯ I."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_kernel"}
+
     def take(self, index: Array, shape: Shape) -> Resolvent:
         """The resolvent for samples `index` along the first axis of states of this shape, (*batch, *domain).
 
@@ -169,6 +172,11 @@ class MonotoneOperator(ABC):
         from monops.monotone.precomposed import Precomposed
 
         return Precomposed(self, K)
+
+
+def common_domain(A: MonotoneOperator, B: MonotoneOperator) -> Shape | None:
+    """The domain of whichever knows one."""
+    return B.domain if A.domain is None else A.domain
 
 
 def take_rows(x: Any, index: Array, shape: Shape) -> Any:

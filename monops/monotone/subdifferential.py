@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from monops.arrays import Array, Shape, require_step
 from monops.errors import OptionError
@@ -87,13 +89,12 @@ class ProxResolvent(Resolvent):
     f: Function
     step: float
 
+    @cached_property
+    def _kernel(self) -> Callable[[Array], Array]:
+        return self.f.prox_at(self.step)
+
     def __call__(self, x: Array) -> Array:
-        kernel = self.__dict__.get("_kernel")
-        if kernel is not None:
-            return kernel(x)
-        y = self.f.prox(x, self.step)  # the first x is checked, those which a loop brings after it are like it
-        object.__setattr__(self, "_kernel", self.f.prox_at(self.step))
-        return y
+        return self._kernel(x)
 
     def derivative(self, x: Array) -> LinearOperator:
         return self.f.prox_derivative(x, self.step)

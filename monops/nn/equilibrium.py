@@ -47,7 +47,7 @@ class Equilibrium(nn.Module):
         backward_tol: of the backward solve; the same unless given.
         max_steps: limit for both; reaching it warns.
         check_every: steps from one look at the residual to the next; see `monops.solve`.
-        warm_start: start each solve from the last one's state if the shape is the same.
+        warm_start: start each solve from the last one's state if shape, dtype and device are the same.
 
     Raises:
         ShapeError, DTypeError, DeviceError: on a call, if x does not fit `linear`.
@@ -80,8 +80,10 @@ class Equilibrium(nn.Module):
         super().__init__()
         activation = ReLU() if activation is None else activation
         method = PeacemanRachford("auto") if method is None else method
-        if not (isinstance(linear, nn.Module) and hasattr(linear, "operator") and hasattr(linear, "inject")):
-            raise OptionError(f"linear wants a module with operator() and inject(x), as MonotoneDense, got {linear!r}")
+        if not (isinstance(linear, nn.Module) and all(hasattr(linear, name) for name in ("m", "operator", "inject"))):
+            raise OptionError(
+                f"linear wants a module with m, operator() and inject(), as MonotoneDense, got {linear!r}"
+            )
         if not isinstance(activation, Function):
             raise OptionError(f"activation wants a Function such as ReLU(), got {activation!r}")
         if not isinstance(method, SplittingMethod):

@@ -1,0 +1,160 @@
+"""One test for each bug that review and use brought up."""
+
+import functools
+import pickle
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from monops import (
+    L1,
+    Affine,
+    Box,
+    Dense,
+    Diagonal,
+    FromCallable,
+    LinearOperator,
+    PeacemanRachford,
+    ReLU,
+    SplittingMethod,
+    Step,
+    Subdifferential,
+    equilibrium,
+    error_bound,
+    solve,
+    tree,
+)
+from monops.arrays import Array
+from monops.errors import DTypeError, OptionError, ShapeError
+from monops.monotone import MonotoneOperator, Resolvent
+
+D = torch.float64
+M = torch.tensor([[2.0, -1.0], [1.0, 2.0]], dtype=D)
+relu = Subdifferential(ReLU())
+
+
+def test_an_automatic_step_keeps_the_gradient_of_unrolled_steps() -> None:
+    m = M.clone().requires_grad_()
+    A = Affine(Dense(m), torch.tensor([1.0, 1.0], dtype=D))
+    unrolled = solve(PeacemanRachford("auto"), A, relu, tol=1e-12, unroll=True).point
+    implicit = equilibrium(PeacemanRachford("auto"), A, relu, tol=1e-12).point
+    (mine,), (want,) = (torch.autograd.grad(z.sum(), m) for z in (unrolled, implicit))
+    torch.testing.assert_close(mine, want, rtol=0, atol=1e-9)
+
+
+@dataclass(frozen=True)
+class Preconditioned(SplittingMethod):
+    """Forward-backward with a diagonal metric, one row a sample, kept as a bare array."""
+
+    metric: Any
+    step: float = 0.3
+
+    def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent, Array]:
+        return A, B.resolvent(self.step), self.metric
+
+    def advance(self, plan: tuple[MonotoneOperator, Resolvent, Array], z: Array) -> Step:
+        A, J_B, metric = plan
+        y = J_B(z - self.step * metric * A.apply(z))
+        return Step(state=y, point=y, gap=lambda: (z - y) / self.step)
+
+
+@pytest.mark.parametrize("library", [torch.as_tensor, np.asarray])
+def test_arrays_in_a_plan_leave_with_their_samples(library: Any) -> None:
+    b = library(np.logspace(-6, 3, 8)[:, None] * np.array([1.0, 2.0]))
+    metric = library(np.linspace(0.5, 1.0, 8)[:, None] * np.ones(2))
+    A = Affine(Dense(library(np.diag([1.0, 1.2]))), b)
+    result = solve(Preconditioned(metric), A, relu, A.zero() + 1, tol=1e-10, check_every=1)
+    assert len(set(result.sample_steps.tolist())) > 1, "the samples end at different times"
+    np.testing.assert_allclose(np.asarray(result.point), np.asarray(b) / [1.0, 1.2], rtol=1e-7)
+
+
+def test_scalar_states_are_a_batch_of_numbers() -> None:
+    A = Affine(Diagonal(torch.tensor(2.0, dtype=D)), torch.tensor([1.0, -3.0], dtype=D))
+    result = solve(PeacemanRachford(0.5), A, Subdifferential(Box(-1.0, 1.0, axes=0)), tol=1e-12)
+    torch.testing.assert_close(result.point, torch.tensor([0.5, -1.0], dtype=D))
+    assert error_bound(A, Subdifferential(Box(-1.0, 1.0, axes=0)), result.point).shape == (2,)
+
+
+@pytest.mark.parametrize("make", [lambda layer: layer, lambda layer: layer.forward, lambda layer: lambda x: layer(x)])
+def test_modules_are_captured_however_they_come(make: Any) -> None:
+    layer = torch.nn.Linear(2, 2, bias=False)
+    with pytest.raises(OptionError, match="params"):
+        FromCallable(make(layer), lambda y: y, (2,))
+    with pytest.raises(OptionError, match="params"):
+        FromCallable(functools.partial(torch.mul, layer.weight[0]), lambda y: y, (2,))
+
+
+def test_every_point_is_checked_against_arrays_of_parameters() -> None:
+    J = Subdifferential(L1(torch.ones(3))).resolvent(1.0)
+    assert J(torch.ones(5, 3)).shape == (5, 3)
+    with pytest.raises(DTypeError):
+        J(torch.ones(5, 3, dtype=D))
+    with pytest.raises(ShapeError):
+        J(torch.ones(5, 1))
+
+
+def test_resolvents_are_trees_and_can_be_pickled() -> None:
+    x = torch.tensor([1.0, -2.0], dtype=D)
+    for J in (Affine(Dense(M), x).resolvent(0.5), relu.resolvent(0.5)):
+        want = J(x)
+        moved = tree.map_tensors(lambda leaf: leaf.clone(), J)
+        torch.testing.assert_close(moved(x), want)
+        torch.testing.assert_close(pickle.loads(pickle.dumps(J))(x), want)
+
+
+@dataclass(frozen=True, eq=False)
+class Gather(LinearOperator):
+    """An operator with integers inside."""
+
+    index: Any
+    weight: Any
+
+    @property
+    def domain(self) -> tuple[int, ...]:
+        return (len(self.index),)
+
+    @property
+    def codomain(self) -> tuple[int, ...]:
+        return self.domain
+
+    @property
+    def dtype(self) -> Any:
+        return self.weight.dtype
+
+    def apply(self, x: Array) -> Array:
+        return self.weight * x[..., self.index]
+
+    def adjoint(self) -> LinearOperator:
+        return Gather(torch.argsort(self.index), (self.weight)[torch.argsort(self.index)])
+
+
+def test_moving_leaves_integers_alone_and_numpy_where_it_is() -> None:
+    op = Gather(torch.tensor([1, 0]), torch.tensor([2.0, 3.0], dtype=D)).to(torch.float32)
+    torch.testing.assert_close(op(torch.tensor([1.0, 10.0])), torch.tensor([20.0, 3.0]))
+    with pytest.raises(DTypeError, match="only operators on tensors"):
+        Dense(np.eye(2)).to(torch.float32)
+
+
+def test_tensors_in_lists_are_refused_and_not_overlooked() -> None:
+    @dataclass(frozen=True)
+    class Node:
+        parts: list[torch.Tensor]
+
+    with pytest.raises(OptionError, match="list or dict"):
+        tree.flatten(Node([torch.ones(2)]))
+
+
+def test_options_of_an_equilibrium_are_named_ones() -> None:
+    with pytest.raises(TypeError, match="unroll"):
+        equilibrium(PeacemanRachford(0.5), Affine(Dense(M)), relu, unroll=True)  # type: ignore[call-arg]
+    with pytest.raises(OptionError, match=r"m in \[0, ∞\), got inf"):
+        Affine(Dense(M), claim=float("inf"))
+
+
+def test_a_shift_keeps_the_claim() -> None:
+    A = Affine(Dense(M), claim=0.25) + torch.ones(2, dtype=D)
+    assert isinstance(A, Affine)
+    assert A.strong_monotonicity == 0.25
