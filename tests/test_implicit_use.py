@@ -158,7 +158,7 @@ def test_the_backward_solve_accepts_the_step_of_the_forward_one() -> None:
     M = torch.tensor([[0.5, 1.0, 0.0], [-1.0, 0.5, 0.0], [0.0, 0.0, 1.0]], dtype=D)
 
     def solution(w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        A, B = Subdifferential(SquaredL2(w)) + -b, Affine(Dense(M))
+        A, B = Subdifferential(SquaredL2(w)), Affine(Dense(M), b)
         return equilibrium(ForwardBackward(1.0), A, B, torch.zeros(1, 3, dtype=D), **TIGHT).point
 
     torch.testing.assert_close(solution(w, b), torch.linalg.solve(M + torch.diag(w), b.mT).mT)
@@ -183,7 +183,7 @@ def test_options_out_of_range(name: str, step: Any) -> None:
 def test_unknown_options_are_not_swallowed() -> None:
     M, b = tensors(3)
     with pytest.raises(TypeError, match="tolerance"):
-        equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, tolerance=1e-3)
+        equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, tolerance=1e-3)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="tolerance"):
         solve(METHODS["PR"], Affine(Dense(M), b), tanh, tolerance=1e-3)  # type: ignore[call-arg]
 

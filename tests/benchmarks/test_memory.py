@@ -7,9 +7,10 @@ import sys
 SCRIPT = """
 import resource, sys, torch
 from monops import PeacemanRachford, ReLU, Subdifferential, equilibrium
-from tests.benchmarks.problems import dense_affine
+from tests.benchmarks.problems import dense_affine, dense_leaves
 torch.set_num_threads(1)
-A = dense_affine(1024, 4096, requires_grad=True)
+leaves = [t.requires_grad_() for t in dense_leaves(1024, 4096)]
+A = dense_affine(leaves)
 options = dict(tol=1e-30, max_steps=int(sys.argv[1]), check_every=3, warn=False)
 result = equilibrium(PeacemanRachford(0.5), A, Subdifferential(ReLU()), **options)
 result.point.square().sum().backward()

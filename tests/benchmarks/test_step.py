@@ -1,18 +1,20 @@
 """One Peaceman-Rachford step through `solve`, against its four tensor operations in a bare loop."""
 
+from typing import Any
+
 import pytest
 import torch
 
 from monops import PeacemanRachford, ReLU, Subdifferential, solve
 
 from .conftest import Timer
-from .problems import dense_affine
+from .problems import dense_affine, dense_leaves
 
 
 @pytest.mark.parametrize(("n", "steps"), [(87, 400), (1024, 40)])
 def test_step(n: int, steps: int, interleave: Timer) -> None:
     alpha, batch = 0.4, 128
-    A, B = dense_affine(n, batch), Subdifferential(ReLU())
+    A, B = dense_affine(dense_leaves(n, batch)), Subdifferential(ReLU())
     R = A.linear.resolvent(alpha).to_dense().mT
     shift = alpha * (A.b @ R)
     start = torch.zeros(batch, n)
@@ -29,7 +31,7 @@ def test_step(n: int, steps: int, interleave: Timer) -> None:
         return PeacemanRachford(alpha).prepare(A, B)
 
     def through_solve() -> torch.Tensor:
-        options = {"tol": 1e-30, "max_steps": steps, "check_every": 20, "warn": False}
+        options: dict[str, Any] = {"tol": 1e-30, "max_steps": steps, "check_every": 20, "warn": False}
         return solve(PeacemanRachford(alpha), A, B, start, **options).state
 
     assert torch.allclose(bare(), through_solve(), rtol=1e-4, atol=1e-5)
