@@ -51,9 +51,7 @@ html_theme_options = {"navigation_with_keys": True}
 
 # Formulas: MathJax as one file which carries its glyphs with it, so that pages work offline.
 _MATHJAX = "sphinx-mathjax-offline"
-html_static_path = [
-    str(metadata.distribution(_MATHJAX).locate_file(f"{_MATHJAX}/static/mathjax/tex-svg-full.js"))
-]
+html_static_path = [str(metadata.distribution(_MATHJAX).locate_file(f"{_MATHJAX}/static/mathjax/tex-svg-full.js"))]
 mathjax_path = "tex-svg-full.js"
 mathjax3_config = {"options": {"enableMenu": False}}
 

@@ -65,6 +65,10 @@ class Multiple(Around):
     def lipschitz(self) -> float:
         return self.factor * self.A.lipschitz
 
+    @property
+    def cocoercivity(self) -> float:
+        return self.A.cocoercivity / self.factor
+
     def apply(self, x: Array) -> Array:
         return self.factor * self.A.apply(x)
 
@@ -92,6 +96,10 @@ class Translated(Around):
     @property
     def lipschitz(self) -> float:
         return self.A.lipschitz
+
+    @property
+    def cocoercivity(self) -> float:
+        return self.A.cocoercivity
 
     def apply(self, x: Array) -> Array:
         return self.A.apply(x - self.center)
@@ -124,6 +132,10 @@ class Perturbed(Around):
     @property
     def lipschitz(self) -> float:
         return self.A.lipschitz + self.curvature
+
+    @property
+    def cocoercivity(self) -> float:
+        return _together(self.A.cocoercivity, 1 / self.curvature if self.curvature else math.inf)
 
     def apply(self, x: Array) -> Array:
         return self.A.apply(x) + self.curvature * x + self.shift
@@ -165,6 +177,10 @@ class MonotoneSum(MonotoneOperator):
     @property
     def lipschitz(self) -> float:
         return self.A.lipschitz + self.B.lipschitz
+
+    @property
+    def cocoercivity(self) -> float:
+        return _together(self.A.cocoercivity, self.B.cocoercivity)
 
     def apply(self, x: Array) -> Array:
         return self.A.apply(x) + self.B.apply(x)
@@ -211,3 +227,9 @@ class Inverse(Around):
 
     def take(self, index: Array, shape: Shape) -> Inverse:
         return Inverse(self.A.take(index, shape))
+
+
+def _together(*constants: float) -> float:
+    """The cocoercivity of a sum: that of the terms, added as parallel resistances are."""
+    total = sum(1 / constant if constant > 0 else math.inf for constant in constants)
+    return 1 / total if total > 0 else math.inf

@@ -22,6 +22,7 @@ class Jacobian(LinearOperator):
 
     A: MonotoneOperator
     x: torch.Tensor = field(metadata={"axes": "domain"})
+    known_symmetric: bool = False
     is_adjoint: bool = False
 
     @property
@@ -44,6 +45,10 @@ class Jacobian(LinearOperator):
     def batch(self) -> Shape:
         return tuple(self.x.shape[: self.x.ndim - len(self.domain)])
 
+    @property
+    def symmetric(self) -> bool:
+        return self.known_symmetric
+
     def apply(self, x: Array) -> Array:
         point, v = (t.contiguous() for t in torch.broadcast_tensors(self.x, x))
         if self.is_adjoint:
@@ -51,7 +56,7 @@ class Jacobian(LinearOperator):
         return torch.func.jvp(self.A.apply, (point,), (v,))[1]
 
     def adjoint(self) -> LinearOperator:
-        return replace(self, is_adjoint=not self.is_adjoint)
+        return self if self.symmetric else replace(self, is_adjoint=not self.is_adjoint)
 
     def _take(self, index: Array, shape: Shape) -> LinearOperator:
-        return Jacobian(self.A.take(index, shape), take_rows(self.x, index, shape), self.is_adjoint)
+        return replace(self, A=self.A.take(index, shape), x=take_rows(self.x, index, shape))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from monops.arrays import Array, Shape, require_step
@@ -50,6 +50,9 @@ class Subdifferential(MonotoneOperator):
 
     def apply(self, x: Array) -> Array:
         return self.f.gradient(x)
+
+    def derivative(self, x: Array) -> LinearOperator:
+        return replace(super().derivative(x), known_symmetric=True)  # type: ignore[type-var]  # a Hessian
 
     def resolvent(self, step: float) -> ProxResolvent:
         return ProxResolvent(self.f, require_step(step, self, "resolvent"))
