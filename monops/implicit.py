@@ -16,7 +16,7 @@ from monops.loop import Callback
 from monops.monotone import Affine, FromResolvent, MonotoneOperator
 from monops.monotone.base import common_domain
 from monops.result import Result
-from monops.solver import initial_state, solve, tune
+from monops.solver import initial_state, solve
 from monops.splitting import SplittingMethod
 
 
@@ -94,8 +94,6 @@ def equilibrium(
     if not isinstance(z0, torch.Tensor):
         raise DTypeError(f"equilibrium differentiates tensors, got {type(z0).__name__}; use solve for NumPy")
     A = A.factored()
-    if getattr(method, "step", None) == "auto":
-        method = tune(method, A, B, z0, tol=tol, max_steps=max_steps)
     options: dict[str, Any] = {"tol": tol, "atol": atol, "max_steps": max_steps, "check_every": check_every}
     options |= {"callback": callback, "warn": warn}
     problem = EquilibriumProblem(A, B, z0.detach(), method, options, backward_tol, warm)
@@ -119,7 +117,12 @@ class EquilibriumProblem(Problem):
 
     @property
     def step(self) -> float:
-        return float(getattr(self.method, "step", 1.0))
+        """The α of the equation: that of the method, or what "auto" has found in the forward solve."""
+        return float(getattr(self._tuned, "step", 1.0))
+
+    @property
+    def _tuned(self) -> SplittingMethod:
+        return self.record["forward"].method if "forward" in self.record else self.method
 
     @property
     def domain(self) -> Shape:
@@ -166,7 +169,7 @@ class EquilibriumProblem(Problem):
             Affine(M, b, claim=getattr(self.A, "claim", None)),
             FromResolvent(D, self.step),
             torch.zeros_like(b.detach()),
-            self.method,
+            self._tuned,
             options,
             warm=self.warm,
             direction="backward",

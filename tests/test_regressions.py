@@ -30,6 +30,7 @@ from monops import (
 from monops.arrays import Array
 from monops.errors import DTypeError, OptionError, ShapeError
 from monops.monotone import MonotoneOperator, Resolvent
+from monops.nn import Equilibrium, MonotoneDense
 
 D = torch.float64
 M = torch.tensor([[2.0, -1.0], [1.0, 2.0]], dtype=D)
@@ -158,3 +159,27 @@ def test_a_shift_keeps_the_claim() -> None:
     A = Affine(Dense(M), claim=0.25) + torch.ones(2, dtype=D)
     assert isinstance(A, Affine)
     assert A.strong_monotonicity == 0.25
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
+def test_an_automatic_step_is_found_inside_of_transforms() -> None:
+    b = torch.tensor([[1.0, 1.0], [2.0, -0.5]], dtype=D)
+
+    def point(m: torch.Tensor, b: torch.Tensor, step: Any = "auto") -> torch.Tensor:
+        return equilibrium(PeacemanRachford(step), Affine(Dense(m), b), relu, tol=1e-12).point
+
+    for transform in (
+        lambda f: torch.func.vmap(f, (None, 0))(M, b),
+        lambda f: torch.func.vmap(f, (0, None))(torch.stack([M, 2 * M]), b),
+        lambda f: torch.func.jacrev(f)(M, b),
+        lambda f: torch.func.jacfwd(f)(M, b),
+        lambda f: torch.func.vmap(torch.func.grad(lambda m, b: f(m, b).sum()), (None, 0))(M, b),
+    ):
+        torch.testing.assert_close(transform(point), transform(functools.partial(point, step=0.5)), rtol=0, atol=1e-9)
+
+
+def test_a_new_layer_works_inside_of_transforms() -> None:
+    torch.manual_seed(0)
+    linear, x = MonotoneDense(3, 4, dtype=D), torch.randn(5, 3, dtype=D)
+    mapped = torch.func.vmap(Equilibrium(linear, tol=1e-11))(x)
+    torch.testing.assert_close(mapped, Equilibrium(linear, tol=1e-11)(x), rtol=0, atol=1e-9)

@@ -94,7 +94,7 @@ class Equilibrium(nn.Module):
         self.linear = linear
         self.activation = activation
         self.method = method
-        self.is_auto = self._must_tune
+        self.is_auto = getattr(method, "step", None) == "auto"
         self.options: dict[str, Any] = {"tol": tol, "max_steps": max_steps, "check_every": check_every}
         self.backward_tol = backward_tol
         self.warm = WarmStart() if warm_start else None
@@ -107,9 +107,6 @@ class Equilibrium(nn.Module):
             x = x.to(next(self.linear.parameters()).dtype)  # the layer keeps the precision of its parameters
         with torch.autocast(x.device.type, enabled=False):
             A, B = self.problem(x)
-            bad = ~A.b.detach().isfinite().flatten(x.ndim - 1).all(-1) if self._must_tune else None
-            if bad is not None and bool(bad.any()):
-                raise NonFiniteError(self._diagnose(x, bad.cpu().numpy()))
             try:
                 result = self._solve(x, A, B)
             except NonFiniteError as error:
@@ -119,11 +116,10 @@ class Equilibrium(nn.Module):
         if result.status is Status.MAX_STEPS:
             warn_of(result, self.options["tol"])
         self.last = result.record["forward"]
+        self.method = result.method  # with the number that "auto" has found
         return cast(torch.Tensor, result.point)
 
     def _solve(self, x: torch.Tensor, A: Affine, B: Subdifferential) -> Result:
-        if self._must_tune:
-            self.tune(x)
         options = {**self.options, "backward_tol": self.backward_tol, "warm": self.warm, "warn": False}
         try:
             return equilibrium(self.method, A, B, **options)
@@ -132,10 +128,6 @@ class Equilibrium(nn.Module):
                 raise
             self.tune(x)  # the parameters have changed since, and with them the steps that are proven to converge
             return equilibrium(self.method, A, B, **options)
-
-    @property
-    def _must_tune(self) -> bool:
-        return getattr(self.method, "step", None) == "auto"
 
     def problem(self, x: torch.Tensor) -> tuple[Affine, Subdifferential]:
         """The operators A and B whose sum has its zero at the output."""
