@@ -23,6 +23,9 @@ class Status(enum.IntEnum):
     MAX_STEPS = 1
     NON_FINITE = 2
 
+    def __str__(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True)
 class History:
@@ -60,16 +63,17 @@ class Result:
         converged: which samples met the tolerance, shape (*batch).
         history: residuals over the course of the solve.
         method: the method used, with its step as a number.
+        problem: the operators A and B, kept for the error bound.
     """
 
-    point: Array
-    state: Array
+    point: Array = field(repr=False)
+    state: Array = field(repr=False)
     status: Status
     steps: int
-    sample_steps: np.ndarray
-    residual: np.ndarray
-    converged: np.ndarray
-    history: History
+    sample_steps: np.ndarray = field(repr=False)
+    residual: np.ndarray = field(repr=False)
+    converged: np.ndarray = field(repr=False)
+    history: History = field(repr=False)
     method: SplittingMethod
     problem: tuple[MonotoneOperator, MonotoneOperator] = field(repr=False)
     record: dict[str, Result] = field(default_factory=dict, repr=False)
