@@ -16,10 +16,12 @@ from monops import (
     Dense,
     Diagonal,
     FromCallable,
+    Identity,
     LinearOperator,
     PeacemanRachford,
     ReLU,
     SplittingMethod,
+    SquaredL2,
     Step,
     Subdifferential,
     equilibrium,
@@ -28,7 +30,7 @@ from monops import (
     tree,
 )
 from monops.arrays import Array
-from monops.errors import DTypeError, OptionError, ShapeError
+from monops.errors import DeviceError, DTypeError, OptionError, ShapeError
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.nn import Equilibrium, MonotoneDense
 
@@ -183,3 +185,18 @@ def test_a_new_layer_works_inside_of_transforms() -> None:
     linear, x = MonotoneDense(3, 4, dtype=D), torch.randn(5, 3, dtype=D)
     mapped = torch.func.vmap(Equilibrium(linear, tol=1e-11))(x)
     torch.testing.assert_close(mapped, Equilibrium(linear, tol=1e-11)(x), rtol=0, atol=1e-9)
+
+
+def test_cocoercivity_goes_through_the_algebra() -> None:
+    A = Subdifferential(SquaredL2(4.0))  # 1/4-cocoercive
+    assert (2.0 * A).cocoercivity == pytest.approx(1 / 8)
+    assert A.translate(torch.ones(2)).cocoercivity == pytest.approx(1 / 4)
+    assert (A + torch.ones(2)).cocoercivity == pytest.approx(1 / 4)
+    assert (A + 4.0 * Identity((2,))).cocoercivity == pytest.approx(1 / 8)
+    assert (A + A).cocoercivity == pytest.approx(1 / 8)
+    assert (A + relu).cocoercivity == 0.0
+
+
+def test_an_input_on_another_device_is_named_before_anything_else() -> None:
+    with pytest.raises(DeviceError, match="lives on cpu, got an input on meta"):
+        Equilibrium(MonotoneDense(3, 4))(torch.ones(2, 3, device="meta"))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from monops.errors import DTypeError, NonFiniteError, OptionError, StepSizeError
+from monops.errors import DeviceError, DTypeError, NonFiniteError, OptionError, StepSizeError
 from monops.functions import Function, ReLU
 from monops.implicit import WarmStart, equilibrium
 from monops.linear import LinearOperator
@@ -103,8 +103,11 @@ class Equilibrium(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not isinstance(x, torch.Tensor):
             raise DTypeError(f"{type(self).__name__} expects a torch tensor, got {type(x).__name__}")
+        parameter = next(self.linear.parameters())
+        if x.device != parameter.device:
+            raise DeviceError(f"{type(self).__name__} lives on {parameter.device}, got an input on {x.device}")
         if torch.is_autocast_enabled(x.device.type):
-            x = x.to(next(self.linear.parameters()).dtype)  # the layer keeps the precision of its parameters
+            x = x.to(parameter.dtype)  # the layer keeps the precision of its parameters
         with torch.autocast(x.device.type, enabled=False):
             A, B = self.problem(x)
             try:
