@@ -120,6 +120,21 @@ def flatten_trailing(x: Array, axes: int) -> Array:
     return x.reshape(*x.shape[: x.ndim - axes], math.prod(x.shape[x.ndim - axes :]))
 
 
+def arrange(x: Array, layout: Shape) -> Array:
+    """The same x, its domain axes stored in the order `layout`, outermost first, and its batch axes innermost.
+
+    Shapes: `x` (*batch, *domain), `layout` a permutation of the domain's axes, or () for x as it is.
+    """
+    if not layout:
+        return x
+    batch = x.ndim - len(layout)
+    order = (*(batch + axis for axis in layout), *range(batch))
+    back = [order.index(axis) for axis in range(x.ndim)]
+    if isinstance(x, torch.Tensor):
+        return x.permute(order).contiguous().permute(back)
+    return np.ascontiguousarray(x.transpose(order)).transpose(back)
+
+
 def known_true(flag: Array) -> bool:
     """`bool(flag)`, but False where values cannot be read (inside `torch.func.vmap`, say)."""
     try:

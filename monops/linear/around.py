@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from monops.arrays import Array, DType, Shape
+from monops.arrays import DType, Shape
 from monops.linear.base import LinearOperator
 
 
@@ -37,8 +37,9 @@ class Around(LinearOperator):
     def symmetric(self) -> bool:
         return self.op.symmetric
 
-    def arrange(self, x: Array) -> Array:
-        return self.op.arrange(x)
+    @property
+    def layout(self) -> Shape:
+        return self.op.layout
 
 
 class Pair(LinearOperator):
@@ -67,5 +68,6 @@ class Pair(LinearOperator):
     def batch(self) -> Shape:
         return tuple(torch.broadcast_shapes(self.left.batch, self.right.batch))
 
-    def arrange(self, x: Array) -> Array:
-        return self.right.arrange(x)
+    @property
+    def layout(self) -> Shape:
+        return self.right.layout

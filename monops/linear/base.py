@@ -16,6 +16,7 @@ from monops.arrays import (
     Array,
     DType,
     Shape,
+    arrange,
     as_dtype,
     check_array,
     eye,
@@ -82,9 +83,14 @@ class LinearOperator(ABC):
     def adjoint(self) -> LinearOperator:
         """The operator H with ⟨op(x), y⟩ = ⟨x, H(y)⟩, made anew; users write `op.H`."""
 
+    @property
+    def layout(self) -> Shape:
+        """Axes of the domain in the memory order that suits inputs, outermost first, batch innermost; () for any."""
+        return ()
+
     def arrange(self, x: Array) -> Array:
-        """The same x in the memory order that suits this operator's inputs; elementwise code keeps it."""
-        return x
+        """The same x in the memory order of `layout`; elementwise code keeps it."""
+        return arrange(x, self.layout)
 
     def resolvent(self, step: float) -> LinearOperator:
         """The operator (I + step·op)⁻¹, factorised once; its adjoint reuses the factor.

@@ -25,11 +25,10 @@ class ShiftInvariant(LinearOperator):
     def circulant(self) -> Circulant:
         """The same operator, given by its symbol."""
 
-    def arrange(self, x: Array) -> Array:
-        """The same x, stored in the order grid, channel, batch: then no spectrum is ever permuted."""
-        batch = x.ndim - len(self.domain)
-        order = (*range(batch + 1, x.ndim), batch, *range(batch))
-        return x.permute(order).contiguous().permute([order.index(axis) for axis in range(x.ndim)])
+    @property
+    def layout(self) -> Shape:
+        """Grid, channel, batch: then no spectrum is ever permuted."""
+        return (*range(1, len(self.domain)), 0)
 
     def resolvent(self, step: float) -> LinearOperator:
         self._require_step(step)

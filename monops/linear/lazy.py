@@ -20,6 +20,10 @@ class Sum(Pair):
     def symmetric(self) -> bool:
         return self.left.symmetric and self.right.symmetric
 
+    @property
+    def layout(self) -> Shape:
+        return self.left.layout or self.right.layout
+
     def apply(self, x: Array) -> Array:
         return self.left.apply(x) + self.right.apply(x)
 
