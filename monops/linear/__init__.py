@@ -1,30 +1,45 @@
 """Linear operators: one kind a file, and the algebra that keeps their structure."""
 
 from monops.linear.base import LinearOperator
+from monops.linear.block import BlockDiagonal, Blocks, BlockSubstitution, BlockTriangular
 from monops.linear.callable import FromCallable
 from monops.linear.circulant import Circulant
 from monops.linear.convolution import CircularConv
+from monops.linear.decimated import Decimated, Interpolated
 from monops.linear.dense import Dense
 from monops.linear.diagonal import Diagonal
 from monops.linear.factored import Factored
+from monops.linear.gram import CirculantPlusGram
 from monops.linear.identity import Identity, Zero
 from monops.linear.krylov import Krylov
 from monops.linear.lazy import Composed, Scaled, Sum
+from monops.linear.restriction import Restriction, ZeroPad
 from monops.linear.scipy import FromScipy
+from monops.linear.strided import StridedCircularConv
 
 __all__ = [
+    "BlockDiagonal",
+    "BlockSubstitution",
+    "BlockTriangular",
+    "Blocks",
     "Circulant",
+    "CirculantPlusGram",
     "CircularConv",
     "Composed",
+    "Decimated",
     "Dense",
     "Diagonal",
     "Factored",
     "FromCallable",
     "FromScipy",
     "Identity",
+    "Interpolated",
     "Krylov",
     "LinearOperator",
+    "Restriction",
     "Scaled",
+    "StridedCircularConv",
     "Sum",
     "Zero",
+    "ZeroPad",
 ]

@@ -201,7 +201,7 @@ class LinearOperator(ABC):
             raise ShapeError(f"cannot compose {self.signature} after {other.signature}")
         from monops.linear.lazy import Composed
 
-        return _first(self._times(other), lambda: other._rtimes(self), lambda: Composed(self, other))
+        return _first(structured_product(self, other), lambda: Composed(self, other))
 
     def __rmul__(self, scalar: float | Array) -> LinearOperator:
         if isinstance(scalar, LinearOperator) or getattr(scalar, "ndim", 0) != 0:
@@ -262,6 +262,11 @@ class LinearOperator(ABC):
         self._require_square("a resolvent")
         if not math.isfinite(step):
             raise StepSizeError(f"a resolvent wants a finite step, got {step}")
+
+
+def structured_product(left: LinearOperator, right: LinearOperator) -> LinearOperator:
+    """left @ right where one of the two knows its structure, else `NotImplemented`."""
+    return cast(LinearOperator, _first(left._times(right), lambda: right._rtimes(left)))
 
 
 def _first(value: Any, *otherwise: Any) -> Any:

@@ -120,19 +120,19 @@ class Circulant(ShiftInvariant):
         # Kept only where no gradient is wanted: what is computed without a graph must not serve a caller who needs one.
         blocks = fourier.blocks(self.symbol) if self.symbol.requires_grad else self._blocks
         batch = tuple(x.shape[: x.ndim - len(self.domain)])
-        y = blocks @ fourier.spectrum(_store(x, len(self.grid)), self.grid)
-        return _unstore(fourier.inverse(y, self.grid), batch)
+        y = blocks @ fourier.spectrum(store(x, len(self.grid)), self.grid)
+        return unstore(fourier.inverse(y, self.grid), batch)
 
     def adjoint(self) -> LinearOperator:
         return Circulant(self.symbol.mH, self.grid)
 
 
-def _store(x: torch.Tensor, axes: int) -> torch.Tensor:
+def store(x: torch.Tensor, axes: int) -> torch.Tensor:
     """(*batch, channels, *grid) → (*grid, channels, batch); no copy for a state in that memory order."""
     x = x.reshape(-1, *x.shape[x.ndim - axes - 1 :])
     return x.permute(*range(2, x.ndim), 1, 0)
 
 
-def _unstore(x: torch.Tensor, batch: Shape) -> torch.Tensor:
+def unstore(x: torch.Tensor, batch: Shape) -> torch.Tensor:
     x = x.permute(-1, -2, *range(x.ndim - 2))
     return x.reshape(*batch, *x.shape[1:])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from monops.arrays import Array, Shape, detach
 from monops.linear.around import Around, Pair
-from monops.linear.base import LinearOperator
+from monops.linear.base import LinearOperator, structured_product
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +50,17 @@ class Composed(Pair):
 
     def adjoint(self) -> LinearOperator:
         return self.right.H @ self.left.H
+
+    def _times(self, other: LinearOperator) -> LinearOperator:
+        inner = structured_product(self.right, other)
+        return NotImplemented if inner is NotImplemented else self.left @ inner
+
+    def _rtimes(self, other: LinearOperator) -> LinearOperator:
+        inner = structured_product(other, self.left)
+        return NotImplemented if inner is NotImplemented else inner @ self.right
+
+    def _scaled(self, scalar: float | Array) -> LinearOperator:
+        return super()._scaled(scalar) if self.symmetric else Composed(scalar * self.left, self.right)
 
     def _take(self, index: Array, shape: Shape) -> LinearOperator:
         taken = Composed(self.left._take(index, shape), self.right._take(index, shape))

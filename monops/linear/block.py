@@ -1,0 +1,317 @@
+"""Operators made of blocks, between spaces of several parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from monops.arrays import Array, DType, Shape, as_dtype
+from monops.errors import DeviceError, DTypeError, ShapeError
+from monops.linear.base import LinearOperator
+from monops.linear.identity import Identity
+from monops.spaces import BlockSpace
+
+Block = LinearOperator | None
+Rows = tuple[tuple[Block, ...], ...]
+
+
+class BlockOperator(LinearOperator):
+    """What all operators made of blocks share: (x_1, …, x_n) ↦ (Σ_j rows[i][j] x_j)_i on flat states."""
+
+    rows: Rows  # None where a block is zero
+
+    @cached_property
+    def inputs(self) -> BlockSpace:
+        """The space of the domain."""
+        return BlockSpace(tuple(_first(column).domain for column in zip(*self.rows, strict=True)))
+
+    @cached_property
+    def outputs(self) -> BlockSpace:
+        """The space of the codomain."""
+        return BlockSpace(tuple(_first(row).codomain for row in self.rows))
+
+    @property
+    def domain(self) -> Shape:
+        return self.inputs.domain
+
+    @property
+    def codomain(self) -> Shape:
+        return self.outputs.domain
+
+    @property
+    def dtype(self) -> DType:
+        return _first(self.rows[0]).dtype
+
+    @property
+    def device(self) -> torch.device:
+        return _first(self.rows[0]).device
+
+    @property
+    def layout(self) -> Shape:
+        return self.inputs.layout
+
+    def apply(self, x: Array) -> Array:
+        parts = self.inputs.split(x)
+        return self.outputs.join([_row_times(row, parts) for row in self.rows])
+
+    def adjoint(self) -> LinearOperator:
+        return of_blocks(_each(lambda block: block.H, zip(*self.rows, strict=True)))
+
+    def _plus(self, other: LinearOperator) -> LinearOperator:
+        if isinstance(other, Identity) and self.inputs == self.outputs:
+            kind: Any = {"dtype": self.dtype, "device": self.device}
+            other = BlockDiagonal(tuple(Identity(shape, other.scale, **kind) for shape in self.inputs.shapes))
+        if isinstance(other, BlockOperator) and (other.inputs, other.outputs) == (self.inputs, self.outputs):
+            pairs = zip(self.rows, other.rows, strict=True)
+            return of_blocks([[_sum(terms) for terms in zip(*pair, strict=True)] for pair in pairs])
+        return NotImplemented
+
+    def _times(self, other: LinearOperator) -> LinearOperator:
+        if not (isinstance(other, BlockOperator) and other.outputs == self.inputs):
+            return NotImplemented
+        columns = list(zip(*other.rows, strict=True))
+        return of_blocks([[_product(row, column) for column in columns] for row in self.rows])
+
+    def _scaled(self, scalar: float | Array) -> LinearOperator:
+        return of_blocks(_each(lambda block: scalar * block, self.rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks(BlockOperator):
+    """(x_1, …, x_n) ↦ (Σ_j rows[i][j] x_j)_i on flat states (see `BlockSpace`).
+
+    Sums, products, multiples and adjoints are made block by block. Where no blocks remain beside the diagonal, or on
+    one side of it, the result is `BlockDiagonal` or `BlockTriangular`, whose resolvents are exact; that of other
+    blocks is matrix-free.
+
+    Args:
+        rows: the blocks, any linear operators; None where a block is zero.
+
+    Raises:
+        ShapeError: blocks in one column with different domains, or in one row with different codomains; rows of
+            different lengths; a row or column without a block.
+        DTypeError, DeviceError: blocks of several dtypes, or on several devices.
+
+    Example:
+        >>> import torch
+        >>> from monops.linear import Dense
+        >>> two = Dense(torch.tensor([[2.0]]))
+        >>> K = Blocks([[two, two], [None, two]])
+        >>> K(torch.ones(2)), type(K + K.H).__name__, type(K + K).__name__
+        (tensor([4., 2.]), 'Blocks', 'BlockTriangular')
+    """
+
+    rows: Rows
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", _checked(self.rows, type(self).__name__))
+
+
+@dataclass(frozen=True, eq=False)
+class BlockTriangular(BlockOperator):
+    """`Blocks` without any above the diagonal, or without any below it; those on the diagonal are square.
+
+    The resolvent is exact, by forward or backward substitution with the resolvents of the diagonal blocks; the
+    adjoint swaps the two. Arguments as for `Blocks`.
+
+    Raises:
+        ShapeError: as for `Blocks`; and if there are blocks on both sides of the diagonal, or one on it is missing or
+            not square.
+        DTypeError, DeviceError: as for `Blocks`.
+
+    Example:
+        >>> import torch
+        >>> from monops.linear import Dense
+        >>> two = Dense(torch.tensor([[2.0]]))
+        >>> BlockTriangular([[two, None], [two, two]]).resolvent(0.5)(torch.tensor([2.0, 3.0]))
+        tensor([1., 1.])
+    """
+
+    rows: Rows
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", _checked(self.rows, type(self).__name__))
+        if not (_is_lower(self.rows) or _is_lower(list(zip(*self.rows, strict=True)))):
+            raise ShapeError("BlockTriangular wants all blocks on one side of the diagonal, got some on both")
+        if not _has_square_diagonal(self.rows):
+            got = [block and block.signature for row in self.rows for block in row]
+            raise ShapeError(f"BlockTriangular wants square blocks all along the diagonal, got {got}")
+
+    def resolvent(self, step: float) -> LinearOperator:
+        self._require_step(step)
+        diagonal = tuple(row[i].resolvent(step) for i, row in enumerate(self.rows))  # type: ignore[union-attr]
+        beside = [[None if i == j else b for j, b in enumerate(row)] for i, row in enumerate(self.rows)]
+        return BlockSubstitution(diagonal, _each(lambda block: step * block, beside))
+
+
+@dataclass(frozen=True, eq=False)
+class BlockDiagonal(BlockOperator):
+    """(x_1, …, x_n) ↦ (diagonal[0] x_1, …, diagonal[n-1] x_n) on flat states (see `BlockSpace`).
+
+    Args:
+        diagonal: any linear operators.
+
+    Raises:
+        ShapeError: none are given.
+        DTypeError, DeviceError: operators of several dtypes, or on several devices.
+
+    Example:
+        >>> import torch
+        >>> from monops.linear import Dense, Diagonal
+        >>> M = BlockDiagonal([Dense(torch.tensor([[1.0, 1.0], [0.0, 1.0]])), Diagonal(torch.tensor([3.0]))])
+        >>> M(torch.ones(3)), M.resolvent(1.0)(torch.ones(3))
+        (tensor([2., 1., 3.]), tensor([0.2500, 0.5000, 0.2500]))
+    """
+
+    diagonal: tuple[LinearOperator, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "diagonal", tuple(self.diagonal))
+        _checked(self.rows, type(self).__name__)
+
+    @property
+    def rows(self) -> Rows:  # type: ignore[override]
+        return _on_diagonal(self.diagonal)
+
+    @property
+    def symmetric(self) -> bool:
+        return all(block.symmetric for block in self.diagonal)
+
+    def resolvent(self, step: float) -> LinearOperator:
+        self._require_step(step)
+        return BlockDiagonal(tuple(block.resolvent(step) for block in self.diagonal))
+
+    def norm(self) -> float:
+        return max(block.norm() for block in self.diagonal)
+
+    def monotonicity(self) -> float:
+        self._require_square("monotonicity")
+        return min(block.monotonicity() for block in self.diagonal)
+
+
+@dataclass(frozen=True, eq=False)
+class BlockSubstitution(LinearOperator):
+    """The inverse of D⁻¹ + N, D block-diagonal and N strictly triangular, by substitution. Made by `resolvent`.
+
+    x_i = D_i (b_i - Σ_j N_ij x_j), from the first to the last or the other way round.
+    """
+
+    diagonal: tuple[LinearOperator, ...]
+    beside: Rows
+
+    @cached_property
+    def space(self) -> BlockSpace:
+        """Of domain and codomain."""
+        return BlockSpace(tuple(block.domain for block in self.diagonal))
+
+    @property
+    def domain(self) -> Shape:
+        return self.space.domain
+
+    @property
+    def codomain(self) -> Shape:
+        return self.space.domain
+
+    @property
+    def dtype(self) -> DType:
+        return self.diagonal[0].dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.diagonal[0].device
+
+    @property
+    def layout(self) -> Shape:
+        return self.space.layout
+
+    def apply(self, x: Array) -> Array:
+        b = self.space.split(x)
+        order = range(len(b)) if _is_lower(self.beside) else reversed(range(len(b)))
+        parts: list[Array] = [None] * len(b)
+        for i in order:
+            coupled = _row_times(self.beside[i], parts, empty=None)
+            parts[i] = self.diagonal[i].apply(b[i] if coupled is None else b[i] - coupled)
+        return self.space.join(parts)
+
+    def adjoint(self) -> LinearOperator:
+        diagonal = tuple(block.H for block in self.diagonal)
+        return BlockSubstitution(diagonal, _each(lambda block: block.H, zip(*self.beside, strict=True)))
+
+
+def of_blocks(rows: Iterable[Iterable[Block]]) -> LinearOperator:
+    """The operator of the most special kind with these blocks."""
+    table = tuple(tuple(row) for row in rows)
+    if not _has_square_diagonal(table):
+        return Blocks(table)
+    if _is_lower(table) and _is_lower(list(zip(*table, strict=True))):
+        return BlockDiagonal(tuple(row[i] for i, row in enumerate(table)))  # type: ignore[misc]
+    if _is_lower(table) or _is_lower(list(zip(*table, strict=True))):
+        return BlockTriangular(table)
+    return Blocks(table)
+
+
+def _row_times(row: Sequence[Block], parts: Sequence[Array], **default: Any) -> Array:
+    """Σ_j row[j] parts[j]; `empty`, if given, where there is no block."""
+    terms = [block.apply(part) for block, part in zip(row, parts, strict=True) if block is not None]
+    if not terms:
+        return default["empty"]
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _each(change: Callable[[LinearOperator], LinearOperator], rows: Iterable[Iterable[Block]]) -> Rows:
+    return tuple(tuple(None if block is None else change(block) for block in row) for row in rows)
+
+
+def _sum(blocks: Iterable[Block]) -> Block:
+    total: Block = None
+    for block in blocks:
+        if block is not None:
+            total = block if total is None else total + block
+    return total
+
+
+def _product(row: Sequence[Block], column: Sequence[Block]) -> Block:
+    return _sum(a @ b for a, b in zip(row, column, strict=True) if a is not None and b is not None)
+
+
+def _on_diagonal(blocks: Sequence[LinearOperator]) -> Rows:
+    return tuple(tuple(block if i == j else None for j in range(len(blocks))) for i, block in enumerate(blocks))
+
+
+def _is_lower(rows: Sequence[Sequence[Block]]) -> bool:
+    return all(block is None for i, row in enumerate(rows) for block in row[i + 1 :])
+
+
+def _has_square_diagonal(rows: Rows) -> bool:
+    square = len(rows) == len(rows[0])
+    diagonal = [row[i] for i, row in enumerate(rows)] if square else [None]
+    return all(block is not None and block.domain == block.codomain for block in diagonal)
+
+
+def _first(blocks: Iterable[Block]) -> LinearOperator:
+    return next(block for block in blocks if block is not None)
+
+
+def _checked(rows: Iterable[Iterable[Block]], name: str) -> Rows:
+    table = tuple(tuple(row) for row in rows)
+    if not table or not table[0] or len({len(row) for row in table}) != 1:
+        raise ShapeError(f"{name} wants rows of one length ≥ 1, got lengths {[len(row) for row in table]}")
+    for what, lines in (("row", table), ("column", tuple(zip(*table, strict=True)))):
+        space = "codomain" if what == "row" else "domain"
+        for i, line in enumerate(lines):
+            shapes = {getattr(block, space) for block in line if block is not None}
+            if len(shapes) != 1:
+                raise ShapeError(f"{name} wants blocks of one {space} in {what} {i}, got {sorted(shapes)}")
+    present = [block for row in table for block in row if block is not None]
+    if len({as_dtype(block.dtype) for block in present}) > 1:
+        raise DTypeError(f"blocks of one dtype wanted, got {[block.signature for block in present]}")
+    if len({block.device for block in present}) > 1:
+        raise DeviceError(f"blocks on one device wanted, got {[block.signature for block in present]}")
+    return table

@@ -1,0 +1,180 @@
+"""Circulant operators plus products over a coarser grid: closed under sums, products, adjoints and inverses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+
+from monops.arrays import Array, DType, Shape, detach
+from monops.errors import ShapeError
+from monops.linear import aliasing, fourier
+from monops.linear.base import LinearOperator
+from monops.linear.circulant import Circulant, ShiftInvariant, store, unstore
+from monops.linear.decimated import Decimated, Decimation, Interpolated
+from monops.linear.identity import Identity
+
+
+@dataclass(frozen=True, eq=False)
+class CirculantPlusGram(LinearOperator):
+    """x ↦ P x + Lᴴ R x, with P circulant on a grid, and L and R from there to one coarser grid.
+
+    Made by the algebra: `C.H @ C` for a `StridedCircularConv` C, and its sums with circulant operators. Sums,
+    products, multiples, adjoints and resolvents are of this kind again. The resolvent is Woodbury's identity on the
+    coarse grid, where R Q Lᴴ is circulant: with Q = (I + step·P)⁻¹
+
+        (I + step·(P + Lᴴ R))⁻¹ = Q - step · Q Lᴴ (I + step · R Q Lᴴ)⁻¹ R Q.
+
+    Args:
+        P: circulant on the fine grid.
+        L: to the coarse grid, on the codomain of P.
+        R: to the coarse grid, on the domain of P.
+
+    Raises:
+        ShapeError: the grids, strides or channels do not fit.
+        SingularError: from `resolvent`, if I + step·P or I + step·(P + Lᴴ R) is singular.
+
+    Source: Winston & Kolter 2020, appendix D.
+    """
+
+    P: Circulant
+    L: Decimated
+    R: Decimated
+
+    def __post_init__(self) -> None:
+        P, L, R = self.P, self.L, self.R
+        spaces = (L.domain, R.domain) == (P.codomain, P.domain) and L.codomain == R.codomain
+        if not spaces or L.stride != R.stride:
+            raise ShapeError(f"P + LᴴR does not fit: got {P.signature}, {L.signature}, {R.signature}")
+
+    @classmethod
+    def of(cls, L: Decimated, R: Decimated) -> CirculantPlusGram:
+        """Lᴴ R."""
+        zero = L.symbol.new_zeros(L.symbol.shape[0], L.symbol.shape[2], R.symbol.shape[2])
+        return cls(Circulant(zero, L.grid), L, R)
+
+    @property
+    def grid(self) -> Shape:
+        return self.P.grid
+
+    @property
+    def stride(self) -> Shape:
+        return self.R.stride
+
+    @property
+    def domain(self) -> Shape:
+        return self.P.domain
+
+    @property
+    def codomain(self) -> Shape:
+        return self.P.codomain
+
+    @property
+    def dtype(self) -> DType:
+        return self.P.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.P.device
+
+    @property
+    def layout(self) -> Shape:
+        return self.P.layout
+
+    @property
+    def route(self) -> Literal["joint", "separate"]:
+        """How `apply` computes: with all aliases in one matrix, or P and LᴴR apart; by the number of products."""
+        aliases, (rank, inputs), outputs = math.prod(self.stride), self.R.symbol.shape[1:], self.P.codomain[0]
+        separate = aliases * inputs * outputs + rank * aliases * (inputs + outputs)
+        return "joint" if aliases**2 * inputs * outputs <= separate else "separate"
+
+    @property
+    def joint(self) -> torch.Tensor:
+        """The matrix on all aliases of a coarse frequency: (coarse frequencies, aliases · out, aliases · in)."""
+        diagonal = aliasing.fold(self.P.symbol, self.grid, self.stride)
+        F, aliases, outputs, inputs = diagonal.shape
+        place = torch.eye(aliases, dtype=diagonal.dtype, device=diagonal.device)
+        spread = (place[:, None, :, None] * diagonal[:, :, :, None]).reshape(F, aliases * outputs, aliases * inputs)
+        return spread + aliases * (self.L.folded.mH @ self.R.folded)
+
+    @cached_property
+    def _kernels(self) -> tuple[torch.Tensor, ...]:
+        if self.route == "joint":
+            return (aliasing.blocks(self.joint, self.grid, self.stride, of_input=True, of_output=True),)
+        return fourier.blocks(self.P.symbol), math.prod(self.stride) * self.L.kernel().mT, self.R.kernel()
+
+    def apply(self, x: Array) -> Array:
+        kernels = type(self)._kernels.func(self) if self._requires_grad else self._kernels  # type: ignore[attr-defined]
+        batch = tuple(x.shape[: x.ndim - len(self.domain)])
+        y = fourier.spectrum(store(x, len(self.grid)), self.grid)
+        folded = aliasing.gather(y, self.grid, self.stride)
+        if len(kernels) == 1:
+            y = aliasing.scatter(kernels[0] @ folded, self.grid, self.stride)
+        else:
+            P, L, R = kernels
+            y = P @ y + aliasing.scatter(L @ (R @ folded), self.grid, self.stride)
+        return unstore(fourier.inverse(y, self.grid), batch)
+
+    @property
+    def _requires_grad(self) -> bool:
+        return any(op.symbol.requires_grad for op in (self.P, self.L, self.R))
+
+    def adjoint(self) -> LinearOperator:
+        return CirculantPlusGram(self.P.adjoint(), self.R, self.L)
+
+    def resolvent(self, step: float) -> LinearOperator:
+        self._require_step(step)
+        Q = self.P.resolvent(step)
+        K = (self.R @ Q @ self.L.H).resolvent(step)
+        return _plus_gram(Q, self.L @ Q.H, -step * (K @ self.R @ Q))
+
+    def norm(self) -> float:
+        return float(torch.linalg.matrix_norm(detach(self.joint), ord=2).max())
+
+    def monotonicity(self) -> float:
+        self._require_square("monotonicity")
+        joint = detach(self.joint)
+        return float(torch.linalg.eigvalsh((joint + joint.mH) / 2).min())
+
+    def _plus(self, other: LinearOperator) -> LinearOperator:
+        if isinstance(other, ShiftInvariant | Identity):
+            total = self.P + other
+            return CirculantPlusGram(total, self.L, self.R) if isinstance(total, Circulant) else NotImplemented
+        if isinstance(other, CirculantPlusGram) and other.stride == self.stride:
+            return _plus_gram(self.P + other.P, _stack(self.L, other.L), _stack(self.R, other.R))
+        return NotImplemented
+
+    def _times(self, other: LinearOperator) -> LinearOperator:
+        P, L, R = self.P, self.L, self.R
+        if isinstance(other, ShiftInvariant) and other.grid == self.grid:
+            return _plus_gram(P @ other, L, R @ other)
+        if isinstance(other, CirculantPlusGram) and (other.grid, other.stride) == (self.grid, self.stride):
+            Q, M, N = other.P, other.L, other.R
+            return _plus_gram(P @ Q, _stack(L, M @ P.H), _stack(R @ Q + (R @ M.H) @ N, N))
+        if isinstance(other, Interpolated):
+            return (other.H @ self.H).H
+        return NotImplemented
+
+    def _rtimes(self, other: LinearOperator) -> LinearOperator:
+        if isinstance(other, ShiftInvariant) and other.grid == self.grid:
+            return _plus_gram(other @ self.P, self.L @ other.H, self.R)
+        if isinstance(other, Decimation) and (other.grid, other.stride) == (self.grid, self.stride):
+            return other @ self.P + (other @ self.L.H) @ self.R
+        return NotImplemented
+
+    def _scaled(self, scalar: float | Array) -> LinearOperator:
+        return _plus_gram(scalar * self.P, self.L, scalar * self.R)
+
+
+def _plus_gram(P: LinearOperator, L: LinearOperator, R: LinearOperator) -> CirculantPlusGram:
+    assert isinstance(P, Circulant) and isinstance(L, Decimated) and isinstance(R, Decimated)
+    return CirculantPlusGram(P, L, R)
+
+
+def _stack(first: LinearOperator, second: LinearOperator) -> Decimated:
+    """x ↦ (first x, second x), as channels."""
+    assert isinstance(first, Decimated) and isinstance(second, Decimated)
+    return first.with_symbol(torch.cat([first.symbol, second.symbol], 1))

@@ -1,0 +1,72 @@
+"""Convolutions on a periodic grid with a stride."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from monops.arrays import Array, DType, Shape
+from monops.linear.convolution import CircularConv
+from monops.linear.decimated import Decimated, Decimation, coarse_grid
+
+
+@dataclass(frozen=True, eq=False)
+class StridedCircularConv(Decimation):
+    """y[o, p] = Σ_{i, k} weight[o, i, k] x[i, stride·p + k - c]: a `CircularConv`, taken at every stride-th point.
+
+    The adjoint is the up-convolution. `C.H @ C`, added to circulant operators, has an exact resolvent (see
+    `CirculantPlusGram`).
+
+    Shapes: `weight` (out, in, *kernel), the domain (in, *grid), the codomain (out, *grid/stride).
+
+    Args:
+        weight: float32 or float64, one to three kernel axes of odd size, none larger than the grid's.
+        grid: sizes of the fine grid.
+        stride: ≥ 1, dividing the grid's sizes: a number for all axes, or one for each.
+
+    Raises:
+        ShapeError: even kernels, kernels larger than the grid, or a stride which does not divide the grid.
+
+    Source: Winston & Kolter 2020, section 4.3 and appendix D.
+
+    Example:
+        >>> import torch
+        >>> C = StridedCircularConv(torch.tensor([[[1.0, 0.0, 0.0]]]), (4,), 2)
+        >>> C(torch.tensor([[1.0, 2.0, 3.0, 4.0]])), C.H(torch.tensor([[1.0, 2.0]]))
+        (tensor([[4., 2.]]), tensor([[0., 2., 0., 1.]]))
+    """
+
+    weight: torch.Tensor
+    grid: Shape
+    stride: Shape
+
+    def __post_init__(self) -> None:
+        filter = CircularConv(self.weight, self.grid)  # which checks the shapes
+        stride = (self.stride,) * len(filter.grid) if isinstance(self.stride, int) else tuple(self.stride)
+        object.__setattr__(self, "grid", filter.grid)
+        object.__setattr__(self, "stride", stride)
+        coarse_grid(filter.grid, stride, "StridedCircularConv")
+
+    @property
+    def decimated(self) -> Decimated:
+        return Decimated(CircularConv(self.weight, self.grid).circulant.symbol, self.grid, self.stride)
+
+    @property
+    def domain(self) -> Shape:
+        return (self.weight.shape[1], *self.grid)
+
+    @property
+    def codomain(self) -> Shape:
+        return (self.weight.shape[0], *self.coarse)
+
+    @property
+    def dtype(self) -> DType:
+        return self.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.weight.device
+
+    def apply(self, x: Array) -> Array:
+        return self.decimated.apply(x)

@@ -1,0 +1,105 @@
+"""States with several parts, kept as one flat array."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monops.arrays import Array, Shape, namespace
+from monops.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class BlockSpace:
+    """A product of spaces as one space of flat vectors: what a method sees is one array, not a list of parts.
+
+    A part of shape (channels, *grid) is laid out with its channels innermost, (*grid, channels). So in the memory
+    order grid, channel, batch, which suits convolutions, each part is one contiguous piece of the state.
+
+    Args:
+        shapes: the shape of each part.
+
+    Raises:
+        ShapeError: no parts.
+
+    Example:
+        >>> import torch
+        >>> space = BlockSpace(((2, 3), (3,)))
+        >>> parts = space.split(torch.arange(9.0))
+        >>> parts[0]
+        tensor([[0., 2., 4.],
+                [1., 3., 5.]])
+        >>> space.join(parts)
+        tensor([0., 1., 2., 3., 4., 5., 6., 7., 8.])
+    """
+
+    shapes: tuple[Shape, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shapes", tuple(tuple(shape) for shape in self.shapes))
+        if not self.shapes:
+            raise ShapeError("a BlockSpace wants at least one part, got none")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers in each part."""
+        return tuple(math.prod(shape) for shape in self.shapes)
+
+    @property
+    def domain(self) -> Shape:
+        """The shape of the flat state, without batch axes."""
+        return (sum(self.sizes),)
+
+    @property
+    def layout(self) -> Shape:
+        """The memory order of states (see `LinearOperator.layout`): batch innermost where a part has a grid."""
+        return (0,) if any(len(shape) > 1 for shape in self.shapes) else ()
+
+    def split(self, z: Array) -> tuple[Array, ...]:
+        """The parts of a state, as views. Shapes: (*batch, size) → (*batch, *shape) each."""
+        if z.ndim < 1 or z.shape[-1] != self.domain[0]:
+            raise ShapeError(
+                f"a state with parts {self.shapes} has shape (*batch, {self.domain[0]}), got {tuple(z.shape)}"
+            )
+        ends = list(itertools.accumulate(self.sizes))
+        pieces = (z[..., a:b] for a, b in zip([0, *ends], ends, strict=False))
+        return tuple(_unflatten(piece, shape) for piece, shape in zip(pieces, self.shapes, strict=True))
+
+    def join(self, parts: Sequence[Array]) -> Array:
+        """The state with these parts, whose batch axes broadcast. Shapes: (*batch, *shape) each → (*batch, size)."""
+        if len(parts) != len(self.shapes) or any(
+            tuple(p.shape[p.ndim - len(s) :]) != s for p, s in zip(parts, self.shapes, strict=True)
+        ):
+            raise ShapeError(
+                f"parts (*batch, *shape) of shapes {self.shapes} wanted, got {[tuple(p.shape) for p in parts]}"
+            )
+        batch = np.broadcast_shapes(
+            *(tuple(p.shape[: p.ndim - len(s)]) for p, s in zip(parts, self.shapes, strict=True))
+        )
+        xp = namespace(parts[0])
+        pieces = [_flatten(xp.broadcast_to(p, (*batch, *s)), len(s)) for p, s in zip(parts, self.shapes, strict=True)]
+        join = xp.cat if hasattr(xp, "cat") else xp.concatenate
+        if not self.layout:
+            return join(pieces, -1)
+        # Joined along the outermost axis in memory, which copies each part in one piece.
+        return xp.moveaxis(join([xp.moveaxis(piece, -1, 0) for piece in pieces], 0), 0, -1)
+
+
+def _unflatten(piece: Array, shape: Shape) -> Array:
+    part = piece.reshape(*piece.shape[:-1], *shape[1:], *shape[:1])
+    return namespace(part).moveaxis(part, -1, piece.ndim - 1) if len(shape) > 1 else part
+
+
+def _flatten(part: Array, axes: int) -> Array:
+    batch = part.ndim - axes
+    if axes > 1:
+        part = namespace(part).moveaxis(part, batch, -1)
+    # The batch goes last first: so no part in the memory order grid, channel, batch is copied here.
+    order = (*range(batch, part.ndim), *range(batch))
+    flat = namespace(part).permute(part, order) if hasattr(part, "permute") else part.transpose(order)
+    flat = flat.reshape(-1, *part.shape[:batch])
+    return namespace(part).moveaxis(flat, 0, -1)
