@@ -9,6 +9,7 @@ from monops.functions.relu import ReLU
 from monops.functions.sigmoid import Sigmoid
 from monops.functions.softplus import Softplus
 from monops.functions.squared_l2 import SquaredL2
+from monops.functions.supported import Supported
 from monops.functions.tanh import Tanh
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "Softplus",
     "SquaredL2",
     "Support",
+    "Supported",
     "Tanh",
 ]

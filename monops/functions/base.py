@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from monops.arrays import Array, epsilon, flatten_trailing, floating, namespace, require_step
 from monops.errors import NotSingleValuedError, OptionError, ShapeError
@@ -63,6 +64,10 @@ class Function(Parametric, ABC):
 
         Shapes: `x` (*batch, *domain); the operator maps the domain to itself.
         """
+
+    def on_axes(self, axes: int) -> Self:
+        """The same function with another number of axes that make one point."""
+        return replace(self, axes=axes)
 
     def conjugate(self) -> Function:
         """f*(y) = sup_x ⟨x, y⟩ - f(x)."""
@@ -196,6 +201,9 @@ class Conjugate(Function):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", self.function.axes)
+
+    def on_axes(self, axes: int) -> Conjugate:
+        return Conjugate(self.function.on_axes(axes))
 
     def __call__(self, x: Array) -> Array:
         return self.function.conjugate_value(x)

@@ -4,7 +4,7 @@ from monops.linear.base import LinearOperator
 from monops.linear.block import BlockDiagonal, Blocks, BlockSubstitution, BlockTriangular
 from monops.linear.callable import FromCallable
 from monops.linear.circulant import Circulant
-from monops.linear.convolution import CircularConv
+from monops.linear.convolution import CircularConv, padded_grid
 from monops.linear.decimated import Decimated, Interpolated
 from monops.linear.dense import Dense
 from monops.linear.diagonal import Diagonal
@@ -16,6 +16,7 @@ from monops.linear.lazy import Composed, Scaled, Sum
 from monops.linear.restriction import Restriction, ZeroPad
 from monops.linear.scipy import FromScipy
 from monops.linear.strided import StridedCircularConv
+from monops.linear.tiers import multi_tier
 
 __all__ = [
     "BlockDiagonal",
@@ -42,4 +43,6 @@ __all__ = [
     "Sum",
     "Zero",
     "ZeroPad",
+    "multi_tier",
+    "padded_grid",
 ]

@@ -21,14 +21,14 @@ class Aliases(NamedTuple):
     """Where the aliases of each coarse frequency stand in the fine half spectrum.
 
     Attributes:
-        index: positions, shape (coarse frequencies, aliases).
+        place: positions, shape (coarse frequencies, aliases).
         sign: -1.0 where the mirror image stands there, else 1.0; the same shape.
-        home: for each fine frequency one position in the flattened `index` that holds it, or its mirror image.
+        home: for each fine frequency one position in the flattened `place` that holds it, or its mirror image.
         coarse: the coarse frequency of that position.
         home_sign: -1.0 where that position is the mirror image of the fine frequency, else 1.0.
     """
 
-    index: torch.Tensor
+    place: torch.Tensor
     sign: torch.Tensor
     home: torch.Tensor
     coarse: torch.Tensor
@@ -42,17 +42,17 @@ def aliases(grid: Shape, stride: Shape, device: torch.device) -> Aliases:
     q = _half(small)  # (coarse frequencies, axes)
     j = torch.tensor(list(itertools.product(*map(range, stride))))
     f = q[:, None] + j * torch.tensor(small)  # (coarse frequencies, aliases, axes)
-    index, sign = _positions(f, grid)
+    place, sign = _positions(f, grid)
     home = torch.empty(fourier.frequencies(grid), dtype=torch.long)
-    home[index.flatten()] = torch.arange(index.numel())
-    coarse, home_sign = home // index.shape[1], sign.flatten()[home]
-    return Aliases(*(t.to(device) for t in (index, sign, home, coarse, home_sign)))
+    home[place.flatten()] = torch.arange(place.numel())
+    coarse, home_sign = home // place.shape[1], sign.flatten()[home]
+    return Aliases(*(t.to(device) for t in (place, sign, home, coarse, home_sign)))
 
 
 def fold(symbol: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
     """The values at all aliases. Shapes: (fine frequencies, …) complex → (coarse frequencies, aliases, …)."""
-    index, sign, *_ = aliases(grid, stride, symbol.device)
-    return _conjugate(symbol[index], sign)
+    place, sign, *_ = aliases(grid, stride, symbol.device)
+    return _conjugate(symbol[place], sign)
 
 
 def tile(symbol: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
@@ -87,17 +87,19 @@ def gather(y: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
 
     Mirror images are left as they are: the matrices made by `blocks` take account of them.
     """
-    index = aliases(grid, stride, y.device).index
-    return y.index_select(0, index.flatten()).reshape(index.shape[0], -1, y.shape[-1])
+    place = aliases(grid, stride, y.device).place
+    return y.index_select(0, place.flatten()).reshape(place.shape[0], -1, y.shape[-1])
 
 
 def scatter(y: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
     """The opposite of `gather`. Shapes: (coarse frequencies, aliases · 2c, batch) → (F, 2c, batch)."""
     table = aliases(grid, stride, y.device)
-    return y.reshape(table.index.numel(), -1, y.shape[-1]).index_select(0, table.home)
+    return y.reshape(table.place.numel(), -1, y.shape[-1]).index_select(0, table.home)
 
 
-def blocks(matrix: torch.Tensor, grid: Shape, stride: Shape, *, of_input: bool, of_output: bool = False) -> torch.Tensor:
+def blocks(
+    matrix: torch.Tensor, grid: Shape, stride: Shape, *, of_input: bool, of_output: bool = False
+) -> torch.Tensor:
     """The real matrices that act on gathered spectra as complex `matrix` does on the values at the aliases.
 
     Shapes: (coarse frequencies, [aliases ·] out, [aliases ·] in), with the aliases where `of_output`, `of_input` say

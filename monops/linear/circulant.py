@@ -134,5 +134,6 @@ def store(x: torch.Tensor, axes: int) -> torch.Tensor:
 
 
 def unstore(x: torch.Tensor, batch: Shape) -> torch.Tensor:
+    """The opposite of `store`: (*grid, channels, batch axes as one) → (*batch, channels, *grid)."""
     x = x.permute(-1, -2, *range(x.ndim - 2))
     return x.reshape(*batch, *x.shape[1:])

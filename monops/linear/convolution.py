@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -73,6 +74,14 @@ class CircularConv(ShiftInvariant):
 
     @property
     def circulant(self) -> Circulant:
+        # Kept only where no gradient is wanted, since what was computed without a graph must not serve one.
+        return self._symbol() if self.weight.requires_grad else self._kept
+
+    @cached_property
+    def _kept(self) -> Circulant:
+        return self._symbol()
+
+    def _symbol(self) -> Circulant:
         kernel = self.weight.shape[2:]
         offsets = [[k - size // 2 for k, size in zip(place, kernel, strict=True)] for place in _places(kernel)]
         waves = fourier.waves(torch.tensor(offsets, device=self.device), self.grid)
@@ -102,6 +111,27 @@ class CircularConv(ShiftInvariant):
     def adjoint(self) -> LinearOperator:
         axes = tuple(range(2, self.weight.ndim))
         return CircularConv(self.weight.transpose(0, 1).flip(axes), self.grid)
+
+
+def padded_grid(image: Shape, kernel: Shape, stride: Shape = ()) -> Shape:
+    """The grid on which circular operators act as zero-padded ones on an image, if zero is kept around it.
+
+    With A a convolution, AᴴA reaches twice as far as A itself; so the smallest such grid is n + 2·(kernel // 2) along
+    each axis. It is enlarged to a multiple of the stride, and to a size with small prime factors where it is so large
+    that the FFT library computes the transform.
+
+    Args:
+        image: sizes of the image.
+        kernel: odd sizes of the kernel.
+        stride: of a convolution from this grid to a coarser one; 1 unless given.
+
+    Example:
+        >>> padded_grid((32, 32), (3, 3)), padded_grid((9,), (5,), (4,)), padded_grid((509,), (3,))
+        ((34, 34), (16,), (512,))
+    """
+    smallest = [n + 2 * (k // 2) for n, k in zip(image, kernel, strict=True)]
+    steps = stride or (1,) * len(image)
+    return tuple(s * fourier.good_size(-(-n // s), s) for n, s in zip(smallest, steps, strict=True))
 
 
 _CONV = {1: torch.nn.functional.conv1d, 2: torch.nn.functional.conv2d, 3: torch.nn.functional.conv3d}

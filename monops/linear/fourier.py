@@ -15,6 +15,7 @@ import functools
 import math
 
 import torch
+from scipy import fft
 
 from monops.arrays import Shape
 
@@ -30,6 +31,11 @@ def frequencies(grid: Shape) -> int:
 def is_separable(grid: Shape, batch: int = 1) -> bool:
     """Whether the transform is computed by matrix products: the cheaper way for this grid."""
     return max(grid) <= SEPARABLE_LIMIT or batch == 0  # the FFT library refuses an empty batch
+
+
+def good_size(n: int, times: int = 1) -> int:
+    """The smallest size ≥ n, or one with small prime factors where times · n is too large for matrix products."""
+    return n if n * times <= SEPARABLE_LIMIT else int(fft.next_fast_len(n, real=True))
 
 
 def spectrum(x: torch.Tensor, grid: Shape) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 
@@ -123,7 +123,7 @@ class CirculantPlusGram(LinearOperator):
         return any(op.symbol.requires_grad for op in (self.P, self.L, self.R))
 
     def adjoint(self) -> LinearOperator:
-        return CirculantPlusGram(self.P.adjoint(), self.R, self.L)
+        return _plus_gram(self.P.adjoint(), self.R, self.L)
 
     def resolvent(self, step: float) -> LinearOperator:
         self._require_step(step)
@@ -140,10 +140,9 @@ class CirculantPlusGram(LinearOperator):
         return float(torch.linalg.eigvalsh((joint + joint.mH) / 2).min())
 
     def _plus(self, other: LinearOperator) -> LinearOperator:
-        if isinstance(other, ShiftInvariant | Identity):
-            total = self.P + other
-            return CirculantPlusGram(total, self.L, self.R) if isinstance(total, Circulant) else NotImplemented
-        if isinstance(other, CirculantPlusGram) and other.stride == self.stride:
+        if isinstance(other, Identity) or (isinstance(other, ShiftInvariant) and other.grid == self.grid):
+            return _plus_gram(self.P + other, self.L, self.R)
+        if isinstance(other, CirculantPlusGram) and (other.grid, other.stride) == (self.grid, self.stride):
             return _plus_gram(self.P + other.P, _stack(self.L, other.L), _stack(self.R, other.R))
         return NotImplemented
 
@@ -170,11 +169,10 @@ class CirculantPlusGram(LinearOperator):
 
 
 def _plus_gram(P: LinearOperator, L: LinearOperator, R: LinearOperator) -> CirculantPlusGram:
-    assert isinstance(P, Circulant) and isinstance(L, Decimated) and isinstance(R, Decimated)
-    return CirculantPlusGram(P, L, R)
+    return CirculantPlusGram(cast(Circulant, P), cast(Decimated, L), cast(Decimated, R))
 
 
 def _stack(first: LinearOperator, second: LinearOperator) -> Decimated:
     """x ↦ (first x, second x), as channels."""
-    assert isinstance(first, Decimated) and isinstance(second, Decimated)
+    first, second = cast(Decimated, first), cast(Decimated, second)
     return first.with_symbol(torch.cat([first.symbol, second.symbol], 1))

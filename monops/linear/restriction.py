@@ -118,7 +118,7 @@ class ZeroPad(_Box):
         if not isinstance(x, torch.Tensor):
             return np.pad(x, pads)
         # Padded as it lies in memory, so that the result lies in the same order.
-        order = sorted(range(x.ndim), key=lambda axis: -x.stride(axis))
+        order = sorted(range(x.ndim), key=x.stride, reverse=True)
         flat = [n for axis in reversed(order) for n in pads[axis]]
         padded = torch.nn.functional.pad(x.permute(order), flat)
         return padded.permute([order.index(axis) for axis in range(x.ndim)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -33,7 +34,7 @@ class StridedCircularConv(Decimation):
     Example:
         >>> import torch
         >>> C = StridedCircularConv(torch.tensor([[[1.0, 0.0, 0.0]]]), (4,), 2)
-        >>> C(torch.tensor([[1.0, 2.0, 3.0, 4.0]])), C.H(torch.tensor([[1.0, 2.0]]))
+        >>> C(torch.tensor([[1.0, 2.0, 3.0, 4.0]])).round(), C.H(torch.tensor([[1.0, 2.0]])).round()
         (tensor([[4., 2.]]), tensor([[0., 2., 0., 1.]]))
     """
 
@@ -50,6 +51,13 @@ class StridedCircularConv(Decimation):
 
     @property
     def decimated(self) -> Decimated:
+        return self._symbol() if self.weight.requires_grad else self._kept
+
+    @cached_property
+    def _kept(self) -> Decimated:
+        return self._symbol()
+
+    def _symbol(self) -> Decimated:
         return Decimated(CircularConv(self.weight, self.grid).circulant.symbol, self.grid, self.stride)
 
     @property

@@ -110,5 +110,8 @@ class ProxResolvent(Resolvent):
 def _require_shared(f: Function) -> None:
     """Raise where a parameter of f may belong to single samples: it has more axes than one point."""
     for item in dataclasses.fields(f):
-        if getattr(getattr(f, item.name), "ndim", 0) > f.axes:
+        value = getattr(f, item.name)
+        if isinstance(value, Function):
+            _require_shared(value)
+        elif getattr(value, "ndim", 0) > f.axes:
             raise NotImplementedError(f"{type(f).__name__} has parameters for single samples")

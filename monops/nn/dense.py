@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import nn
 
 from monops.arrays import check_array
-from monops.errors import OptionError
 from monops.linear import Dense, Identity, LinearOperator
+from monops.nn.base import MonotoneLinear, draw_uniform, require_counts
 
 
-class MonotoneDense(nn.Module):
+class MonotoneDense(MonotoneLinear):
     """The map (z, x) ↦ M z - (U x + b) with M = I - W, W = (1 - m) I - AᵀA + B - Bᵀ.
 
     Whatever A and B are, I - W ⪰ m I, so the equilibrium z = σ(W z + U x + b) exists and is unique.
@@ -49,13 +48,10 @@ class MonotoneDense(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        if inputs < 1 or features < 1:
-            raise OptionError(f"MonotoneDense wants inputs and features ≥ 1, got {inputs} and {features}")
-        if not 0 < m < math.inf:
-            raise OptionError(f"MonotoneDense wants m > 0, got {m}")
+        super().__init__(m)
+        require_counts(self, inputs=inputs, features=features)
         kind: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.inputs, self.features, self.m = inputs, features, float(m)
+        self.inputs, self.features = inputs, features
         self.A = nn.Parameter(torch.empty(features, features, **kind))
         self.B = nn.Parameter(torch.empty(features, features, **kind))
         self.U = nn.Parameter(torch.empty(features, inputs, **kind))
@@ -64,8 +60,7 @@ class MonotoneDense(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew, uniformly in ±1/√(number of columns)."""
-        for matrix in (self.A, self.B, self.U):
-            nn.init.uniform_(matrix, -(matrix.shape[1] ** -0.5), matrix.shape[1] ** -0.5)
+        draw_uniform(self.A, self.B, self.U)
         if self.bias is not None:
             nn.init.uniform_(self.bias, -(self.inputs**-0.5), self.inputs**-0.5)
 

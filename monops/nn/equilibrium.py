@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,23 +12,11 @@ from torch import nn
 from monops.errors import DeviceError, DTypeError, NonFiniteError, OptionError, StepSizeError
 from monops.functions import Function, ReLU
 from monops.implicit import WarmStart, equilibrium
-from monops.linear import LinearOperator
 from monops.monotone import Affine, Subdifferential
+from monops.nn.base import MonotoneLinear
 from monops.result import Result, Status
 from monops.solver import check_options, tune, warn_of
 from monops.splitting import PeacemanRachford, SplittingMethod
-
-
-class MonotoneLinear(Protocol):
-    """What `Equilibrium` asks of the module that holds its parameters."""
-
-    m: float
-
-    def operator(self) -> LinearOperator:
-        """M = I - W with M ⪰ m I."""
-
-    def inject(self, x: torch.Tensor) -> torch.Tensor:
-        """The input's contribution, U x + b."""
 
 
 class Equilibrium(nn.Module):
@@ -36,7 +24,8 @@ class Equilibrium(nn.Module):
 
     Solved by operator splitting, differentiated implicitly: memory does not depend on the number of steps.
 
-    Shapes: those of `linear`: for `MonotoneDense`, (*batch, inputs) → (*batch, features).
+    Shapes: those of `linear`: for `MonotoneDense`, (*batch, inputs) → (*batch, features); for `MonotoneConv`,
+    (*batch, inputs, *size) → (*batch, channels, *size).
 
     Args:
         linear: the module with the parameters, such as `MonotoneDense`.
@@ -67,7 +56,7 @@ class Equilibrium(nn.Module):
 
     def __init__(
         self,
-        linear: nn.Module,
+        linear: MonotoneLinear,
         activation: Function | None = None,
         method: SplittingMethod | None = None,
         *,
@@ -80,10 +69,8 @@ class Equilibrium(nn.Module):
         super().__init__()
         activation = ReLU() if activation is None else activation
         method = PeacemanRachford("auto") if method is None else method
-        if not (isinstance(linear, nn.Module) and all(hasattr(linear, name) for name in ("m", "operator", "inject"))):
-            raise OptionError(
-                f"linear wants a module with m, operator() and inject(), as MonotoneDense, got {linear!r}"
-            )
+        if not isinstance(linear, MonotoneLinear):
+            raise OptionError(f"linear wants a MonotoneLinear such as MonotoneDense(4, 8), got {linear!r}")
         if not isinstance(activation, Function):
             raise OptionError(f"activation wants a Function such as ReLU(), got {activation!r}")
         if not isinstance(method, SplittingMethod):
@@ -120,7 +107,7 @@ class Equilibrium(nn.Module):
             warn_of(result, self.options["tol"])
         self.last = result.record["forward"]
         self.method = result.method  # with the number that "auto" has found
-        return cast(torch.Tensor, result.point)
+        return self.linear.extract(result.point)
 
     def _solve(self, x: torch.Tensor, A: Affine, B: Subdifferential) -> Result:
         options = {**self.options, "backward_tol": self.backward_tol, "warm": self.warm, "warn": False}
@@ -134,9 +121,8 @@ class Equilibrium(nn.Module):
 
     def problem(self, x: torch.Tensor) -> tuple[Affine, Subdifferential]:
         """The operators A and B whose sum has its zero at the output."""
-        linear = cast(MonotoneLinear, self.linear)
-        A = Affine(linear.operator(), linear.inject(x), claim=linear.m)
-        return A, Subdifferential(self.activation)
+        A = Affine(self.linear.operator(), self.linear.inject(x), claim=self.linear.m)
+        return A, Subdifferential(self.linear.confine(self.activation))
 
     def tune(self, x: torch.Tensor) -> float | None:
         """Set the step of `method` to the one that needs the fewest steps for these inputs, and return it."""

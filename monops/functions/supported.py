@@ -1,0 +1,73 @@
+"""Functions of the entries on a support, with all others kept at zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from monops.arrays import Array, namespace, require_step
+from monops.errors import OptionError
+from monops.functions.base import Separable
+from monops.functions.parameters import PARAMETER, require
+
+
+@dataclass(frozen=True, eq=False)
+class Supported(Separable):
+    """f(x) where x is zero wherever `mask` is, else ∞; the prox is mask · prox of f.
+
+    With ReLU and a mask that is zero on a border, this makes a circular convolution on the larger grid act as a
+    zero-padded one within the border.
+
+    Args:
+        function: f, which acts on each entry by itself.
+        mask: ones and zeros, broadcast, aligned at the right, against the points.
+
+    Raises:
+        OptionError: `function` is not elementwise, or there is another number in the mask.
+
+    Source:
+        Winston & Kolter 2020, section 4.2: ReLU with its border kept at zero.
+
+    Example:
+        >>> import torch
+        >>> from monops.functions import ReLU
+        >>> Supported(ReLU(), torch.tensor([0.0, 1.0, 1.0])).prox(torch.tensor([3.0, 2.0, -1.0]), 1.0)
+        tensor([0., 2., 0.])
+    """
+
+    function: Separable
+    mask: Array = field(metadata=PARAMETER)
+    axes: int = field(init=False, default=1)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.function, Separable):
+            raise OptionError(f"Supported wants an elementwise function such as ReLU(), got {self.function!r}")
+        object.__setattr__(self, "axes", self.function.axes)
+        super().__post_init__()
+        require(self, (self.mask == 0) | (self.mask == 1), "a mask of zeros and ones")
+
+    @property
+    def is_indicator(self) -> bool:
+        return self.function.is_indicator
+
+    @property
+    def strong_convexity(self) -> float:
+        return self.function.strong_convexity
+
+    def on_axes(self, axes: int) -> Supported:
+        return Supported(self.function.on_axes(axes), self.mask)
+
+    def prox_at(self, step: float) -> Callable[[Array], Array]:
+        prox = self.function.prox_at(require_step(step, self, "prox"))
+        return lambda x: self.mask * prox(x)
+
+    def _value(self, x: Array) -> Array:
+        xp = namespace(x)
+        return xp.where(self.mask == 1, self.function._value(x), xp.where(x == 0, 0.0, math.inf))
+
+    def _prox(self, x: Array, step: float) -> Array:
+        return self.mask * self.function.prox(x, step)
+
+    def _prox_slope(self, x: Array, step: float) -> Array:
+        return self.mask * self.function._prox_slope(x, step)

@@ -1,0 +1,171 @@
+"""The monotone operator of one zero-padded convolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from monops.arrays import Shape, check_array, full
+from monops.errors import OptionError
+from monops.functions import Function, Separable, Supported
+from monops.linear import CircularConv, Identity, LinearOperator, Restriction, padded_grid
+from monops.nn.base import MonotoneLinear, draw_uniform, require_counts
+
+CONV = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}
+
+
+class MonotoneConv(MonotoneLinear):
+    """The map (z, x) ↦ M z - (U x + b), M = I - W, W = (1 - m) I - AᵀA + B - Bᵀ, for zero-padded convolutions.
+
+    A = √|g| W_A / ‖W_A‖_F, so that g scales AᵀA, and B = h W_B / ‖W_B‖_F, with the Frobenius norms of the kernels:
+    whatever the parameters are, I - W ⪰ m I.
+
+    States live on a periodic grid which is larger than the image by twice the kernel's reach, and are kept at zero
+    there: on the image all operators act as zero-padded ones (see `monops.linear.padded_grid`). Outputs are ordinary
+    arrays of the image's size.
+
+    Shapes: x (*batch, inputs, *size), output (*batch, channels, *size); A and B (channels, channels, *kernel), U
+    (channels, inputs, *kernel), bias (channels); g and h are numbers.
+
+    Args:
+        inputs: number of input channels, ≥ 1.
+        channels: number of hidden channels, ≥ 1.
+        size: of the images: one to three numbers ≥ 1.
+        kernel: odd; a number for all axes, or one for each.
+        m: the strong monotonicity, > 0.
+        bias: whether there is a b.
+        device, dtype: of the parameters; float32 or float64.
+
+    Raises:
+        OptionError: an argument outside its range.
+
+    Source: Winston & Kolter 2020, section 4.2; the normalisation is that of the code published with it.
+
+    Example:
+        >>> import torch
+        >>> from monops.nn import Equilibrium
+        >>> layer = Equilibrium(MonotoneConv(3, 8, (6, 7)))
+        >>> layer(torch.ones(5, 3, 6, 7)).shape
+        torch.Size([5, 8, 6, 7])
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        channels: int,
+        size: Sequence[int],
+        *,
+        kernel: int | Sequence[int] = 3,
+        m: float = 1.0,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(m)
+        require_counts(self, inputs=inputs, channels=channels)
+        self.inputs, self.channels = inputs, channels
+        self.size, self.kernel = image_and_kernel(self, size, kernel)
+        self.grid = padded_grid(self.size, self.kernel)
+        options: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.A = nn.Parameter(torch.empty(channels, channels, *self.kernel, **options))
+        self.B = nn.Parameter(torch.empty(channels, channels, *self.kernel, **options))
+        self.U = nn.Parameter(torch.empty(channels, inputs, *self.kernel, **options))
+        self.bias = nn.Parameter(torch.empty(channels, **options)) if bias else None
+        self.g = nn.Parameter(torch.empty((), **options))
+        self.h = nn.Parameter(torch.empty((), **options))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all kernels anew, uniformly in ±1/√(inputs of one output); g = h = 1."""
+        draw_uniform(self.A, self.B, self.U)
+        if self.bias is not None:
+            bound = math.prod(self.U.shape[1:]) ** -0.5
+            nn.init.uniform_(self.bias, -bound, bound)
+        nn.init.ones_(self.g)
+        nn.init.ones_(self.h)
+
+    def operator(self) -> LinearOperator:
+        """M = I - W on the periodic grid, differentiable in A, B, g and h."""
+        A = CircularConv(normalised(self.A, root(self.g)), self.grid)
+        B = CircularConv(normalised(self.B, self.h), self.grid)
+        I = Identity.like(A)  # noqa: E741
+        W = (1 - self.m) * I - A.H @ A + B - B.H
+        return I - W
+
+    def inject(self, x: torch.Tensor) -> torch.Tensor:
+        """U x + b, zero outside of the image. Shapes: (*batch, inputs, *size) → (*batch, channels, *grid)."""
+        return self._frame().H(convolve(x, self.U, self.bias, (self.inputs, *self.size), "MonotoneConv"))
+
+    def confine(self, f: Function) -> Function:
+        """The activation on the image, and zero around it."""
+        f = f.on_axes(len(self.grid) + 1)
+        if self.grid == self.size:
+            return f
+        return confined(f, image_mask(self.grid, self.size, reach(self.kernel), like=self.A))
+
+    def extract(self, z: torch.Tensor) -> torch.Tensor:
+        return self._frame()(z).contiguous()
+
+    def _frame(self) -> Restriction:
+        spaces = (self.channels, *self.grid), (self.channels, *self.size), (0, *reach(self.kernel))
+        return Restriction(*spaces, dtype=self.A.dtype, device=self.A.device)
+
+    def extra_repr(self) -> str:
+        bias = self.bias is not None
+        return f"{self.inputs}, {self.channels}, size={self.size}, kernel={self.kernel}, m={self.m}, bias={bias}"
+
+
+def image_and_kernel(owner: object, size: Sequence[int], kernel: int | Sequence[int]) -> tuple[Shape, Shape]:
+    """Both as tuples, once it is certain that they are admissible."""
+    size = tuple(size)
+    kernel = (kernel,) * len(size) if isinstance(kernel, int) else tuple(kernel)
+    name = type(owner).__name__
+    if not 1 <= len(size) <= 3 or len(kernel) != len(size):
+        raise OptionError(f"{name} wants 1 to 3 sizes, and a kernel of as many axes, got {size} and {kernel}")
+    require_counts(owner, size=min(size), kernel=min(kernel))
+    if any(k % 2 == 0 for k in kernel):
+        raise OptionError(f"{name} wants odd kernels, which have a centre, got {kernel}")
+    return size, kernel
+
+
+def reach(kernel: Shape) -> Shape:
+    """How far a kernel reaches from its centre."""
+    return tuple(k // 2 for k in kernel)
+
+
+def root(g: torch.Tensor) -> torch.Tensor:
+    """√|g|, with derivative 0 at 0."""
+    size = g.abs()
+    return torch.where(size > 0, torch.where(size > 0, size, 1.0).sqrt(), 0.0)
+
+
+def normalised(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """The kernel with Frobenius norm |scale|."""
+    return scale * weight / torch.linalg.vector_norm(weight)
+
+
+def convolve(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, wanted: Shape, what: str
+) -> torch.Tensor:
+    """The zero-padded convolution of images of shape `wanted`, whatever batch axes they have."""
+    check_array(x, wanted, weight.dtype, weight.device, what)
+    batch = x.shape[: x.ndim - len(wanted)]
+    y = CONV[len(wanted) - 1](x.reshape(-1, *wanted), weight, bias, padding=reach(tuple(weight.shape[2:])))
+    return y.reshape(*batch, *y.shape[1:])
+
+
+def image_mask(grid: Shape, size: Shape, start: Shape, like: torch.Tensor) -> torch.Tensor:
+    """One on the image and zero around it, an array of the grid's shape."""
+    frame = Restriction(grid, size, start, dtype=like.dtype, device=like.device)
+    return frame.H(full(size, 1.0, like.dtype, like.device))
+
+
+def confined(f: Function, mask: torch.Tensor) -> Function:
+    """The function f on the mask's ones, with zero kept elsewhere."""
+    if not isinstance(f, Separable):
+        raise OptionError(f"a convolution wants an elementwise activation such as ReLU(), got {f!r}")
+    return Supported(f, mask)
