@@ -20,7 +20,7 @@ from scipy import fft
 from monops.arrays import Shape
 
 # Up to this side the product with a DFT matrix beats the FFT library (measured: see docs/benchmarks.md).
-SEPARABLE_LIMIT = 256
+SEPARABLE_LIMIT = 48
 
 
 def frequencies(grid: Shape) -> int:
@@ -42,13 +42,17 @@ def spectrum(x: torch.Tensor, grid: Shape) -> torch.Tensor:
     """The half spectrum of x. Shapes: (*grid, channels, batch) → (frequencies, 2 · channels, batch)."""
     channels, batch = x.shape[-2:]
     if not is_separable(grid, batch):
-        axes = tuple(reversed(range(len(grid))))  # the last one named is halved
-        y = torch.fft.rfftn(x.contiguous(), dim=axes).reshape(-1, channels, batch)
-        return torch.cat([y.real, y.imag], 1)
-    y = _forward_real(grid[0], x.dtype, x.device) @ x.reshape(grid[0], -1)
-    rows = grid[0] // 2 + 1
-    for n in grid[1:]:
-        y = _forward_complex(n, x.dtype, x.device) @ y.reshape(rows, 2 * n, -1)
+        return _library_spectrum(x).reshape(-1, 2 * channels, batch)
+    kind, rows = (x.dtype, x.device), grid[0] // 2 + 1
+    if len(grid) == 1:
+        return (_forward_real(grid[0], *kind) @ x.reshape(grid[0], -1)).reshape(rows, 2 * channels, batch)
+    # A batch of products over the second axis, whose result a batch over the first one's frequencies can read as it
+    # lies there: a large product of a small matrix and one with as many columns as a state has would be slower.
+    y = _batched(_forward_apart(grid[0], *kind), x.reshape(*grid[:2], -1).transpose(0, 1))
+    y = _batched(_forward_pairs(grid[1], *kind), y.reshape(2 * grid[1], rows, -1).transpose(0, 1))
+    rows *= grid[1]
+    for n in grid[2:]:
+        y = _batched(_forward_complex(n, *kind), y.reshape(rows, 2 * n, -1))
         rows *= n
     return y.reshape(rows, 2 * channels, batch)
 
@@ -57,16 +61,36 @@ def inverse(y: torch.Tensor, grid: Shape) -> torch.Tensor:
     """The state with half spectrum y. Shapes: (frequencies, 2 · channels, batch) → (*grid, channels, batch)."""
     channels, batch = y.shape[1] // 2, y.shape[2]
     if not is_separable(grid, batch):
-        axes = tuple(reversed(range(len(grid))))
-        pair = torch.complex(y[:, :channels], y[:, channels:])
-        pair = pair.reshape(grid[0] // 2 + 1, *grid[1:], channels, batch)
-        return torch.fft.irfftn(pair, s=tuple(reversed(grid)), dim=axes)
-    rows = y.shape[0]
+        return _library_inverse(y, grid)
+    kind, rows = (y.dtype, y.device), y.shape[0]
     for n in reversed(grid[1:]):
         rows //= n
-        y = _inverse_complex(n, y.dtype, y.device) @ y.reshape(rows, 2 * n, -1)
-    x = _inverse_real(grid[0], y.dtype, y.device) @ y.reshape(2 * rows, -1)
-    return x.reshape(*grid, channels, batch)
+        y = _batched(_inverse_complex(n, *kind), y.reshape(rows, 2 * n, -1))
+    if len(grid) == 1:
+        return (_inverse_real(grid[0], *kind) @ y.reshape(2 * rows, -1)).reshape(*grid, channels, batch)
+    x = _batched(_inverse_real(grid[0], *kind), y.reshape(2 * rows, grid[1], -1).transpose(0, 1))
+    return x.transpose(0, 1).reshape(*grid, channels, batch)
+
+
+def _batched(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """matrix @ x[i] for each i, reading x as it lies in memory."""
+    return torch.bmm(matrix.expand(len(x), *matrix.shape), x)
+
+
+def _library_spectrum(x: torch.Tensor) -> torch.Tensor:
+    """By the FFT library, which is fastest with the grid innermost and its halved axis last."""
+    axes = x.ndim - 2
+    grid_last = x.permute(-2, -1, *range(1, axes), 0).contiguous()
+    pairs = torch.view_as_real(torch.fft.rfftn(grid_last, dim=tuple(range(2, x.ndim))))
+    return pairs.permute(-2, *range(2, axes + 1), -1, 0, 1).contiguous()
+
+
+def _library_inverse(y: torch.Tensor, grid: Shape) -> torch.Tensor:
+    axes = len(grid)
+    pairs = y.reshape(grid[0] // 2 + 1, *grid[1:], 2, y.shape[1] // 2, y.shape[2])
+    pairs = pairs.permute(-2, -1, *range(1, axes), 0, axes).contiguous()
+    x = torch.fft.irfftn(torch.view_as_complex(pairs), s=(*grid[1:], grid[0]), dim=tuple(range(2, axes + 2)))
+    return x.permute(-1, *range(2, axes + 1), 0, 1).contiguous()
 
 
 def blocks(symbol: torch.Tensor) -> torch.Tensor:
@@ -103,6 +127,20 @@ def _inverse_real(n: int, dtype: torch.dtype, device: torch.device) -> torch.Ten
         weight[-1] = 1 / n
     rows = torch.stack([weight * angle.cos(), -weight * angle.sin()], 1).reshape(-1, n)
     return rows.T.contiguous().to(device, dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def _forward_apart(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """As `_forward_real`, but all real parts before all imaginary ones."""
+    rows = _forward_real(n, dtype, device)
+    return torch.cat([rows[::2], rows[1::2]])
+
+
+@functools.lru_cache(maxsize=64)
+def _forward_pairs(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """As `_forward_complex`, but from (real, imaginary) of each of n values."""
+    matrix = _forward_complex(n, dtype, device)
+    return matrix.reshape(2 * n, 2, n).mT.reshape(2 * n, 2 * n).contiguous()
 
 
 @functools.lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ import torch
 
 from monops.arrays import Array, Shape, check_array, epsilon, full, norm, require_step
 from monops.errors import OptionError, ShapeError
-from monops.linear import Factored, LinearOperator
+from monops.linear import Factored, Identity, LinearOperator, Sum
 from monops.monotone.base import MonotoneOperator, Resolvent, take_rows
 
 
@@ -152,6 +152,12 @@ class AffineResolvent(Resolvent):
 
     def derivative(self, x: Array) -> LinearOperator:
         return self.linear
+
+    def reflected(self) -> Resolvent:
+        reflected = 2.0 * self.linear - Identity.like(self.linear)
+        if isinstance(reflected, Sum):  # no structure of its own, hence no cheaper than two terms
+            return super().reflected()
+        return AffineResolvent(reflected, None if self.shift is None else 2 * self.shift)
 
     def take(self, index: Array, shape: Shape) -> AffineResolvent:
         R = self.linear

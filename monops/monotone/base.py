@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 from monops.arrays import Array, Shape, is_torch, norm
@@ -25,6 +26,10 @@ class Resolvent(ABC):
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_kernel"}
 
+    def reflected(self) -> Resolvent:
+        """2J - I, which is nonexpansive: what Peaceman-Rachford and Douglas-Rachford splitting are made of."""
+        return Reflection(self)
+
     def take(self, index: Array, shape: Shape) -> Resolvent:
         """The resolvent for samples `index` along the first axis of states of this shape, (*batch, *domain).
 
@@ -32,6 +37,23 @@ class Resolvent(ABC):
         `NotImplementedError`: then finished samples stay in the batch.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how to leave samples out")
+
+
+@dataclass(frozen=True, eq=False)
+class Reflection(Resolvent):
+    """x ↦ 2 J(x) - x. Made by `J.reflected()`."""
+
+    J: Resolvent
+
+    def __call__(self, x: Array) -> Array:
+        return 2 * self.J(x) - x
+
+    def derivative(self, x: Array) -> LinearOperator:
+        D = self.J.derivative(x)
+        return 2.0 * D - Identity.like(D)
+
+    def take(self, index: Array, shape: Shape) -> Reflection:
+        return Reflection(self.J.take(index, shape))
 
 
 class MonotoneOperator(ABC):

@@ -31,13 +31,13 @@ class PeacemanRachford(SplittingMethod):
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Resolvent, Resolvent]:
         step = self._numeric_step()
-        return A.resolvent(step), B.resolvent(step)
+        return A.resolvent(step).reflected(), B.resolvent(step)
 
     def advance(self, plan: tuple[Resolvent, Resolvent], z: Array) -> Step:
-        J_A, J_B = plan
-        x = J_A(z)
-        y = J_B(2 * x - z)
-        return Step(state=z + 2 * (y - x), point=y, gap=lambda: (x - y) / self.step)
+        R_A, J_B = plan
+        u = R_A(z)
+        y = J_B(u)
+        return Step(state=2 * y - u, point=y, gap=lambda: ((u + z) / 2 - y) / self.step)
 
     def rate(self, m: float, L: float) -> float | None:
         step = self._step_for(m, L)
