@@ -12,6 +12,7 @@ import torch
 from monops.arrays import Array, DType, Shape, as_dtype
 from monops.errors import DeviceError, DTypeError, ShapeError
 from monops.linear.base import LinearOperator
+from monops.linear.frequency import FrequencyMap, Signal, apply_to, total
 from monops.linear.identity import Identity
 from monops.spaces import BlockSpace
 
@@ -55,8 +56,8 @@ class BlockOperator(LinearOperator):
         return self.inputs.layout
 
     def apply(self, x: Array) -> Array:
-        parts = self.inputs.split(x)
-        return self.outputs.join([_row_times(row, parts) for row in self.rows])
+        signals = [Signal(part, shape) for part, shape in zip(self.inputs.split(x), self.inputs.shapes, strict=True)]
+        return self.outputs.join([total(_row_times(row, signals)).array for row in self.rows])
 
     def adjoint(self) -> LinearOperator:
         return of_blocks(_each(lambda block: block.H, zip(*self.rows, strict=True)))
@@ -229,13 +230,17 @@ class BlockSubstitution(LinearOperator):
         return self.space.layout
 
     def apply(self, x: Array) -> Array:
-        b = self.space.split(x)
-        order = range(len(b)) if _is_lower(self.beside) else reversed(range(len(b)))
-        parts: list[Array] = [None] * len(b)
+        # Where the operators act on spectra, a coupling needs neither the inverse transform of what it is applied to,
+        # nor one of its own before it is subtracted.
+        shapes = self.space.shapes
+        right = [Signal(part, shape) for part, shape in zip(self.space.split(x), shapes, strict=True)]
+        order = range(len(right)) if _is_lower(self.beside) else reversed(range(len(right)))
+        solved = list(right)
         for i in order:
-            coupled = _row_times(self.beside[i], parts, empty=None)
-            parts[i] = self.diagonal[i].apply(b[i] if coupled is None else b[i] - coupled)
-        return self.space.join(parts)
+            J, coupled = self.diagonal[i], _row_times(self.beside[i], solved)
+            b = right[i].minus(total(coupled), on_spectra=isinstance(J, FrequencyMap)) if coupled else right[i]
+            solved[i] = apply_to(J, b)
+        return self.space.join([signal.array for signal in solved])
 
     def adjoint(self) -> LinearOperator:
         diagonal = tuple(block.H for block in self.diagonal)
@@ -254,15 +259,8 @@ def of_blocks(rows: Iterable[Iterable[Block]]) -> LinearOperator:
     return Blocks(table)
 
 
-def _row_times(row: Sequence[Block], parts: Sequence[Array], **default: Any) -> Array:
-    """Σ_j row[j] parts[j]; `empty`, if given, where there is no block."""
-    terms = [block.apply(part) for block, part in zip(row, parts, strict=True) if block is not None]
-    if not terms:
-        return default["empty"]
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
+def _row_times(row: Sequence[Block], signals: Sequence[Signal]) -> list[Signal]:
+    return [apply_to(block, signal) for block, signal in zip(row, signals, strict=True) if block is not None]
 
 
 def _each(change: Callable[[LinearOperator], LinearOperator], rows: Iterable[Iterable[Block]]) -> Rows:

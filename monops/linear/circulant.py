@@ -12,11 +12,12 @@ from monops.arrays import Array, DType, Shape, detach, inverse
 from monops.errors import ShapeError
 from monops.linear import fourier
 from monops.linear.base import LinearOperator
+from monops.linear.frequency import FrequencyMap
 from monops.linear.identity import Identity
 
 
-class ShiftInvariant(LinearOperator):
-    """What `Circulant` and `CircularConv` share: memory order, algebra, resolvent and spectral facts by the symbol."""
+class ShiftInvariant(FrequencyMap):
+    """What `Circulant` and `CircularConv` share: algebra, resolvent and spectral facts by the symbol."""
 
     grid: Shape
 
@@ -24,11 +25,6 @@ class ShiftInvariant(LinearOperator):
     @abstractmethod
     def circulant(self) -> Circulant:
         """The same operator, given by its symbol."""
-
-    @property
-    def layout(self) -> Shape:
-        """Grid, channel, batch: then no spectrum is ever permuted."""
-        return (*range(1, len(self.domain)), 0)
 
     def resolvent(self, step: float) -> LinearOperator:
         self._require_step(step)
@@ -116,24 +112,10 @@ class Circulant(ShiftInvariant):
     def _blocks(self) -> torch.Tensor:
         return fourier.blocks(self.symbol)
 
-    def apply(self, x: Array) -> Array:
+    def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
         # Kept only where no gradient is wanted: what is computed without a graph must not serve a caller who needs one.
         blocks = fourier.blocks(self.symbol) if self.symbol.requires_grad else self._blocks
-        batch = tuple(x.shape[: x.ndim - len(self.domain)])
-        y = blocks @ fourier.spectrum(store(x, len(self.grid)), self.grid)
-        return unstore(fourier.inverse(y, self.grid), batch)
+        return blocks @ y
 
     def adjoint(self) -> LinearOperator:
         return Circulant(self.symbol.mH, self.grid)
-
-
-def store(x: torch.Tensor, axes: int) -> torch.Tensor:
-    """(*batch, channels, *grid) → (*grid, channels, batch); no copy for a state in that memory order."""
-    x = x.reshape(-1, *x.shape[x.ndim - axes - 1 :])
-    return x.permute(*range(2, x.ndim), 1, 0)
-
-
-def unstore(x: torch.Tensor, batch: Shape) -> torch.Tensor:
-    """The opposite of `store`: (*grid, channels, batch axes as one) → (*batch, channels, *grid)."""
-    x = x.permute(-1, -2, *range(x.ndim - 2))
-    return x.reshape(*batch, *x.shape[1:])

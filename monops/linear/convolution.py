@@ -100,9 +100,12 @@ class CircularConv(ShiftInvariant):
         transform = channels * (self.grid[0] + 2 * sum(self.grid[1:]))
         return "space" if space <= transform + 2 * products else "frequency"
 
+    def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
+        return self.circulant.on_spectrum(y)
+
     def apply(self, x: Array) -> Array:
         if self.route == "frequency":
-            return self.circulant.apply(x)
+            return super().apply(x)
         batch = tuple(x.shape[: x.ndim - len(self.domain)])
         padding = [k // 2 for k in reversed(self.weight.shape[2:]) for _ in range(2)]
         padded = torch.nn.functional.pad(x.reshape(-1, *self.domain), padding, mode="circular")

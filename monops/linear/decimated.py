@@ -11,9 +11,10 @@ import torch
 
 from monops.arrays import Array, DType, Shape, detach
 from monops.errors import ShapeError
-from monops.linear import aliasing, fourier
+from monops.linear import aliasing
 from monops.linear.base import LinearOperator
-from monops.linear.circulant import Circulant, ShiftInvariant, store, unstore
+from monops.linear.circulant import Circulant, ShiftInvariant
+from monops.linear.frequency import FrequencyMap
 
 
 def coarse_grid(grid: Shape, stride: Shape, what: str) -> Shape:
@@ -23,7 +24,7 @@ def coarse_grid(grid: Shape, stride: Shape, what: str) -> Shape:
     return tuple(n // s for n, s in zip(grid, stride, strict=True))
 
 
-class Decimation(LinearOperator):
+class Decimation(FrequencyMap):
     """What `Decimated` and `StridedCircularConv` share: the algebra with circulant operators, by the symbol.
 
     With circulant operators P on the fine grid and K on the coarse one: D P, K D and D + D' are of this kind, D D'ᴴ
@@ -42,10 +43,6 @@ class Decimation(LinearOperator):
     def coarse(self) -> Shape:
         """The grid of the codomain."""
         return coarse_grid(self.grid, self.stride, type(self).__name__)
-
-    @property
-    def layout(self) -> Shape:
-        return (*range(1, len(self.domain)), 0)
 
     def adjoint(self) -> LinearOperator:
         return Interpolated(self)
@@ -138,11 +135,8 @@ class Decimated(Decimation):
     def _blocks(self) -> torch.Tensor:
         return aliasing.blocks(self.folded, self.grid, self.stride, of_input=True)
 
-    def apply(self, x: Array) -> Array:
-        batch = tuple(x.shape[: x.ndim - len(self.domain)])
-        y = fourier.spectrum(store(x, len(self.grid)), self.grid)
-        y = self.kernel() @ aliasing.gather(y, self.grid, self.stride)
-        return unstore(fourier.inverse(y, self.coarse), batch)
+    def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
+        return self.kernel() @ aliasing.gather(y, self.grid, self.stride)
 
     def kernel(self) -> torch.Tensor:
         """The real matrices that act on the gathered aliases of a spectrum."""
@@ -153,7 +147,7 @@ class Decimated(Decimation):
 
 
 @dataclass(frozen=True, eq=False)
-class Interpolated(LinearOperator):
+class Interpolated(FrequencyMap):
     """The adjoint of a `Decimation`: zeros between the points, then the adjoint filter. Made by `op.H`."""
 
     op: Decimation
@@ -174,17 +168,11 @@ class Interpolated(LinearOperator):
     def device(self) -> torch.device:
         return self.op.device
 
-    @property
-    def layout(self) -> Shape:
-        return self.op.layout
-
-    def apply(self, x: Array) -> Array:
+    def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
         D = self.op.decimated
-        batch = tuple(x.shape[: x.ndim - len(self.domain)])
-        y = fourier.spectrum(store(x, len(D.grid)), D.coarse)
         # The spectrum of what has zeros between the points repeats; the mean over aliases becomes their sum.
-        y = D.kernel().mT @ y * math.prod(D.stride)
-        return unstore(fourier.inverse(aliasing.scatter(y, D.grid, D.stride), D.grid), batch)
+        spread = (math.prod(D.stride) * D.kernel().mT) @ y
+        return aliasing.scatter(spread, D.grid, D.stride)
 
     def adjoint(self) -> LinearOperator:
         return self.op

@@ -13,13 +13,14 @@ from monops.arrays import Array, DType, Shape, detach
 from monops.errors import ShapeError
 from monops.linear import aliasing, fourier
 from monops.linear.base import LinearOperator
-from monops.linear.circulant import Circulant, ShiftInvariant, store, unstore
+from monops.linear.circulant import Circulant, ShiftInvariant
 from monops.linear.decimated import Decimated, Decimation, Interpolated
+from monops.linear.frequency import FrequencyMap
 from monops.linear.identity import Identity
 
 
 @dataclass(frozen=True, eq=False)
-class CirculantPlusGram(LinearOperator):
+class CirculantPlusGram(FrequencyMap):
     """x ↦ P x + Lᴴ R x, with P circulant on a grid, and L and R from there to one coarser grid.
 
     Made by the algebra: `C.H @ C` for a `StridedCircularConv` C, and its sums with circulant operators. Sums,
@@ -81,10 +82,6 @@ class CirculantPlusGram(LinearOperator):
         return self.P.device
 
     @property
-    def layout(self) -> Shape:
-        return self.P.layout
-
-    @property
     def route(self) -> Literal["joint", "separate"]:
         """How `apply` computes: with all aliases in one matrix, or P and LᴴR apart; by the number of products."""
         aliases, (rank, inputs), outputs = math.prod(self.stride), self.R.symbol.shape[1:], self.P.codomain[0]
@@ -102,21 +99,20 @@ class CirculantPlusGram(LinearOperator):
 
     @cached_property
     def _kernels(self) -> tuple[torch.Tensor, ...]:
+        return self._make_kernels()
+
+    def _make_kernels(self) -> tuple[torch.Tensor, ...]:
         if self.route == "joint":
             return (aliasing.blocks(self.joint, self.grid, self.stride, of_input=True, of_output=True),)
         return fourier.blocks(self.P.symbol), math.prod(self.stride) * self.L.kernel().mT, self.R.kernel()
 
-    def apply(self, x: Array) -> Array:
-        kernels = type(self)._kernels.func(self) if self._requires_grad else self._kernels  # type: ignore[attr-defined]
-        batch = tuple(x.shape[: x.ndim - len(self.domain)])
-        y = fourier.spectrum(store(x, len(self.grid)), self.grid)
+    def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
+        kernels = self._make_kernels() if self._requires_grad else self._kernels
         folded = aliasing.gather(y, self.grid, self.stride)
         if len(kernels) == 1:
-            y = aliasing.scatter(kernels[0] @ folded, self.grid, self.stride)
-        else:
-            P, L, R = kernels
-            y = P @ y + aliasing.scatter(L @ (R @ folded), self.grid, self.stride)
-        return unstore(fourier.inverse(y, self.grid), batch)
+            return aliasing.scatter(kernels[0] @ folded, self.grid, self.stride)
+        P, L, R = kernels
+        return P @ y + aliasing.scatter(L @ (R @ folded), self.grid, self.stride)
 
     @property
     def _requires_grad(self) -> bool:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import torch
 
-from monops.arrays import Array, DType, Shape
+from monops.arrays import DType, Shape
 from monops.linear.convolution import CircularConv
 from monops.linear.decimated import Decimated, Decimation, coarse_grid
 
@@ -76,5 +76,5 @@ class StridedCircularConv(Decimation):
     def device(self) -> torch.device:
         return self.weight.device
 
-    def apply(self, x: Array) -> Array:
-        return self.decimated.apply(x)
+    def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
+        return self.decimated.on_spectrum(y)
