@@ -113,7 +113,7 @@ class EquilibriumProblem(Problem):
     backward_tol: float | None = None
     warm: WarmStart | None = None
     direction: str = "forward"
-    record: dict[str, Result] = field(default_factory=dict)  # what the last solves gave, forward and backward
+    record: dict[str, Result] = field(default_factory=dict)  # what the last solve gave, as "forward"
 
     @property
     def step(self) -> float:
@@ -141,23 +141,24 @@ class EquilibriumProblem(Problem):
         if self.warm is not None:
             setattr(self.warm, self.direction, result.state)
         # Another tensor than the one returned, which will carry a graph that the record must not hold.
-        self.record["forward"] = replace(result, point=result.point.detach(), record=self.record)
+        self.record["forward"] = replace(result, point=result.point.detach())
         return result.point
 
-    def equation(self, x: torch.Tensor) -> torch.Tensor:
-        return x - self.B.resolvent(self.step)(x - self.step * self.A.apply(x))
+    def equation(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        v = x - self.step * self.A.apply(x)
+        return x - self.B.resolvent(self.step)(v), v
 
-    def cotangent(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        M, D = self._linearise(x)
+    def cotangent(self, x: torch.Tensor, g: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        M, D = self._linearise(x, known)
+        g = self.A.arrange(g)
         w = self._solve_linear(M.H, D.H, g / self.step)
         return g + w - self.step * M.H.apply(w)
 
-    def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-        M, D = self._linearise(x)
+    def tangent(self, x: torch.Tensor, r: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        M, D = self._linearise(x, known)
         return r + self._solve_linear(M, D, r / self.step - M.apply(r))
 
-    def _linearise(self, x: torch.Tensor) -> tuple[LinearOperator, LinearOperator]:
-        v = x - self.step * self.A.apply(x)
+    def _linearise(self, x: torch.Tensor, v: torch.Tensor) -> tuple[LinearOperator, LinearOperator]:
         return self.A.derivative(x), self.B.resolvent(self.step).derivative(v)
 
     def _solve_linear(self, M: LinearOperator, D: LinearOperator, b: torch.Tensor) -> Array:
@@ -175,6 +176,6 @@ class EquilibriumProblem(Problem):
             direction="backward",
         )
         w = solve_implicitly(inner)
-        if "forward" in inner.record:  # it is elsewhere when the solves of a mapped batch went one by one
-            self.record["backward"] = inner.record["forward"]
+        if "forward" in inner.record and "forward" in self.record:  # else a mapped batch's solves went one by one
+            self.record["forward"].record["backward"] = inner.record["forward"]
         return w

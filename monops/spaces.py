@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from monops.arrays import Array, Shape, namespace
 from monops.errors import ShapeError
@@ -17,8 +18,8 @@ from monops.errors import ShapeError
 class BlockSpace:
     """A product of spaces as one space of flat vectors: what a method sees is one array, not a list of parts.
 
-    A part of shape (channels, *grid) is laid out with its channels innermost, (*grid, channels). So in the memory
-    order grid, channel, batch, which suits convolutions, each part is one contiguous piece of the state.
+    Each part is laid out in Fortran order, its first axis innermost. So where states are too, batch innermost, as suits
+    convolutions, each part is one contiguous piece of the state.
 
     Args:
         shapes: the shape of each part.
@@ -90,16 +91,19 @@ class BlockSpace:
 
 
 def _unflatten(piece: Array, shape: Shape) -> Array:
-    part = piece.reshape(*piece.shape[:-1], *shape[1:], *shape[:1])
-    return namespace(part).moveaxis(part, -1, piece.ndim - 1) if len(shape) > 1 else part
+    """(*batch, size) → (*batch, *shape), a view."""
+    batch = piece.ndim - 1
+    part = piece.reshape(*piece.shape[:-1], *reversed(shape))
+    return _permute(part, (*range(batch), *reversed(range(batch, part.ndim))))
 
 
 def _flatten(part: Array, axes: int) -> Array:
+    """(*batch, *shape) → (*batch, size); no copy of a part in Fortran order."""
     batch = part.ndim - axes
-    if axes > 1:
-        part = namespace(part).moveaxis(part, batch, -1)
-    # The batch goes last first: so no part in the memory order grid, channel, batch is copied here.
-    order = (*range(batch, part.ndim), *range(batch))
-    flat = namespace(part).permute(part, order) if hasattr(part, "permute") else part.transpose(order)
-    flat = flat.reshape(-1, *part.shape[:batch])
+    # Here the batch goes last, where it lies innermost in memory.
+    flat = _permute(part, (*reversed(range(batch, part.ndim)), *range(batch))).reshape(-1, *part.shape[:batch])
     return namespace(part).moveaxis(flat, 0, -1)
+
+
+def _permute(x: Array, order: tuple[int, ...]) -> Array:
+    return x.permute(order) if isinstance(x, torch.Tensor) else x.transpose(order)

@@ -239,9 +239,11 @@ class LinearOperator(ABC):
 
         return Scaled(scalar, self)
 
-    def _plus_shift(self, shift: Array) -> Callable[[Array], Array]:
-        """The map x ↦ op(x) + shift; kinds with a fused kernel override it."""
-        return lambda x: self.apply(x) + shift
+    def shifted(self, before: Array, after: Array | None = None) -> Callable[[Array], Array]:
+        """The map x ↦ op(x + before) + after; kinds with a kernel for a product and a sum at once override it."""
+        if after is None:
+            return lambda x: self.apply(x + before)
+        return lambda x: self.apply(x + before) + after
 
     def _take(self, index: Array, shape: Shape) -> LinearOperator:
         """The operators of samples `index` along the first axis of states of this shape."""

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach, inverse
+from monops.arrays import Array, DType, Shape, detach, inverse, is_tracked
 from monops.errors import ShapeError
 from monops.linear import fourier
 from monops.linear.base import LinearOperator
@@ -113,9 +113,10 @@ class Circulant(ShiftInvariant):
         return fourier.blocks(self.symbol)
 
     def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
-        # Kept only where no gradient is wanted: what is computed without a graph must not serve a caller who needs one.
-        blocks = fourier.blocks(self.symbol) if self.symbol.requires_grad else self._blocks
-        return blocks @ y
+        return (fourier.blocks(self.symbol) if is_tracked(self.symbol) else self._blocks) @ y
 
     def adjoint(self) -> LinearOperator:
-        return Circulant(self.symbol.mH, self.grid)
+        adjoint = Circulant(self.symbol.mH, self.grid)
+        if "_blocks" in self.__dict__:
+            adjoint.__dict__["_blocks"] = self._blocks.mT
+        return adjoint

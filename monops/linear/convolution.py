@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from monops.arrays import Array, DType, Shape, floating
+from monops.arrays import Array, DType, Shape, floating, is_tracked
 from monops.errors import ShapeError
 from monops.linear import fourier
 from monops.linear.base import LinearOperator
@@ -74,8 +74,7 @@ class CircularConv(ShiftInvariant):
 
     @property
     def circulant(self) -> Circulant:
-        # Kept only where no gradient is wanted, since what was computed without a graph must not serve one.
-        return self._symbol() if self.weight.requires_grad else self._kept
+        return self._symbol() if is_tracked(self.weight) else self._kept
 
     @cached_property
     def _kept(self) -> Circulant:

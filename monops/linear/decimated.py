@@ -9,7 +9,7 @@ from functools import cached_property
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach
+from monops.arrays import Array, DType, Shape, detach, is_tracked
 from monops.errors import ShapeError
 from monops.linear import aliasing
 from monops.linear.base import LinearOperator
@@ -140,8 +140,7 @@ class Decimated(Decimation):
 
     def kernel(self) -> torch.Tensor:
         """The real matrices that act on the gathered aliases of a spectrum."""
-        # Kept only where no gradient is wanted: what was computed without a graph must not serve one who needs it.
-        if self.symbol.requires_grad:
+        if is_tracked(self.symbol):
             return aliasing.blocks(self.folded, self.grid, self.stride, of_input=True)
         return self._blocks
 

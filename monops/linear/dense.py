@@ -88,11 +88,12 @@ class Dense(LinearOperator):
             return x @ matrix[..., 0, :, :].mT
         return (matrix @ x[..., None])[..., 0]
 
-    def _plus_shift(self, shift: Array) -> Callable[[Array], Array]:
-        if self.matrix.ndim != 2 or not is_torch(self.matrix):
-            return super()._plus_shift(shift)
+    def shifted(self, before: Array, after: Array | None = None) -> Callable[[Array], Array]:
+        shift = self.apply(before) if after is None else self.apply(before) + after
         transposed = self.matrix.mT
-        return lambda x: torch.addmm(shift, x, transposed) if x.ndim == 2 else x @ transposed + shift
+        if self.matrix.ndim == 2 and is_torch(self.matrix):
+            return lambda x: torch.addmm(shift, x, transposed) if x.ndim == 2 else x @ transposed + shift
+        return lambda x: self.apply(x) + shift
 
     def adjoint(self) -> Dense:
         return self if self.symmetric else Dense(self.matrix.mT)

@@ -1,9 +1,9 @@
 """Real Fourier transforms of states over a grid, on the half spectrum, with frequencies as the first axis.
 
-A state is stored in the order grid, channel, batch. Its spectrum is an array (frequencies, 2 · channels, batch): for
-each frequency the real parts of all channels, then the imaginary ones. So a product with one complex matrix a frequency
-is a batched product of real matrices, and nothing is ever permuted. The first grid axis is halved: it has n/2 + 1
-frequencies; they vary slowest.
+A state (batch, channels, *grid) is stored in Fortran order, that of an array (*reversed grid, channels, batch). Its
+spectrum is an array (frequencies, 2 · channels, batch): for each frequency the real parts of all channels, then the
+imaginary ones. So a product with one complex matrix a frequency is a batched product of real matrices, and on up to two
+axes nothing is ever permuted. The first grid axis is halved: it has n/2 + 1 frequencies; they vary slowest.
 
 Two ways of computing it give the same numbers: along each axis a product with the DFT matrix, whose cost grows with
 the side but which runs at the speed of matrix products, and the FFT library.
@@ -39,37 +39,41 @@ def good_size(n: int, times: int = 1) -> int:
 
 
 def spectrum(x: torch.Tensor, grid: Shape) -> torch.Tensor:
-    """The half spectrum of x. Shapes: (*grid, channels, batch) → (frequencies, 2 · channels, batch)."""
+    """The half spectrum of x. Shapes: (*reversed grid, channels, batch) → (frequencies, 2 · channels, batch)."""
     channels, batch = x.shape[-2:]
     if not is_separable(grid, batch):
         return _library_spectrum(x).reshape(-1, 2 * channels, batch)
-    kind, rows = (x.dtype, x.device), grid[0] // 2 + 1
+    kind, columns, rows = (x.dtype, x.device), channels * batch, grid[0] // 2 + 1
     if len(grid) == 1:
-        return (_forward_real(grid[0], *kind) @ x.reshape(grid[0], -1)).reshape(rows, 2 * channels, batch)
-    # A batch of products over the second axis, whose result a batch over the first one's frequencies can read as it
-    # lies there: a large product of a small matrix and one with as many columns as a state has would be slower.
-    y = _batched(_forward_apart(grid[0], *kind), x.reshape(*grid[:2], -1).transpose(0, 1))
-    y = _batched(_forward_pairs(grid[1], *kind), y.reshape(2 * grid[1], rows, -1).transpose(0, 1))
-    rows *= grid[1]
-    for n in grid[2:]:
-        y = _batched(_forward_complex(n, *kind), y.reshape(rows, 2 * n, -1))
-        rows *= n
-    return y.reshape(rows, 2 * channels, batch)
+        return (_forward_real(grid[0], *kind) @ x.reshape(grid[0], columns)).reshape(rows, 2 * channels, batch)
+    # One product for each place on the other axes, then one for each frequency of the first axis. On two axes the
+    # second reads what the first has written as it lies in memory.
+    depth = math.prod(grid[2:])
+    y = _batched(_forward_apart(grid[0], *kind), x.reshape(grid[1] * depth, grid[0], columns))
+    y = y.reshape(depth, 2 * grid[1], rows, columns).permute(2, 0, 1, 3)
+    y = _batched(_forward_pairs(grid[1], *kind), y.reshape(rows * depth, 2 * grid[1], columns))
+    if len(grid) == 3:
+        y = y.reshape(rows, depth, grid[1], 2, columns).permute(0, 2, 1, 3, 4)
+        y = _batched(_forward_pairs(depth, *kind), y.reshape(rows * grid[1], 2 * depth, columns))
+    return y.reshape(rows * math.prod(grid[1:]), 2 * channels, batch)
 
 
 def inverse(y: torch.Tensor, grid: Shape) -> torch.Tensor:
-    """The state with half spectrum y. Shapes: (frequencies, 2 · channels, batch) → (*grid, channels, batch)."""
+    """What has the half spectrum y. Shapes: (frequencies, 2 · channels, batch) → (*reversed grid, channels, batch)."""
     channels, batch = y.shape[1] // 2, y.shape[2]
     if not is_separable(grid, batch):
         return _library_inverse(y, grid)
-    kind, rows = (y.dtype, y.device), y.shape[0]
-    for n in reversed(grid[1:]):
-        rows //= n
-        y = _batched(_inverse_complex(n, *kind), y.reshape(rows, 2 * n, -1))
+    kind, columns, rows = (y.dtype, y.device), channels * batch, grid[0] // 2 + 1
     if len(grid) == 1:
-        return (_inverse_real(grid[0], *kind) @ y.reshape(2 * rows, -1)).reshape(*grid, channels, batch)
-    x = _batched(_inverse_real(grid[0], *kind), y.reshape(2 * rows, grid[1], -1).transpose(0, 1))
-    return x.transpose(0, 1).reshape(*grid, channels, batch)
+        return (_inverse_real(grid[0], *kind) @ y.reshape(2 * rows, columns)).reshape(*grid, channels, batch)
+    depth = math.prod(grid[2:])
+    if len(grid) == 3:
+        y = _batched(_inverse_pairs(depth, *kind), y.reshape(rows * grid[1], 2 * depth, columns))
+        y = y.reshape(rows, grid[1], depth, 2, columns).permute(0, 2, 1, 3, 4)
+    y = _batched(_inverse_apart(grid[1], *kind), y.reshape(rows * depth, 2 * grid[1], columns))
+    y = y.reshape(rows, depth, 2, grid[1], columns).permute(1, 3, 0, 2, 4)
+    x = _batched(_inverse_real(grid[0], *kind), y.reshape(grid[1] * depth, 2 * rows, columns))
+    return x.reshape(*reversed(grid), channels, batch)
 
 
 def _batched(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -80,17 +84,17 @@ def _batched(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 def _library_spectrum(x: torch.Tensor) -> torch.Tensor:
     """By the FFT library, which is fastest with the grid innermost and its halved axis last."""
     axes = x.ndim - 2
-    grid_last = x.permute(-2, -1, *range(1, axes), 0).contiguous()
+    grid_last = x.permute(-2, -1, *range(axes)).contiguous()
     pairs = torch.view_as_real(torch.fft.rfftn(grid_last, dim=tuple(range(2, x.ndim))))
-    return pairs.permute(-2, *range(2, axes + 1), -1, 0, 1).contiguous()
+    return pairs.permute(*reversed(range(2, axes + 2)), -1, 0, 1).contiguous()
 
 
 def _library_inverse(y: torch.Tensor, grid: Shape) -> torch.Tensor:
     axes = len(grid)
     pairs = y.reshape(grid[0] // 2 + 1, *grid[1:], 2, y.shape[1] // 2, y.shape[2])
-    pairs = pairs.permute(-2, -1, *range(1, axes), 0, axes).contiguous()
-    x = torch.fft.irfftn(torch.view_as_complex(pairs), s=(*grid[1:], grid[0]), dim=tuple(range(2, axes + 2)))
-    return x.permute(-1, *range(2, axes + 1), 0, 1).contiguous()
+    pairs = pairs.permute(-2, -1, *reversed(range(axes)), axes).contiguous()
+    x = torch.fft.irfftn(torch.view_as_complex(pairs), s=tuple(reversed(grid)), dim=tuple(range(2, axes + 2)))
+    return x.permute(*range(2, axes + 2), 0, 1).contiguous()
 
 
 def blocks(symbol: torch.Tensor) -> torch.Tensor:
@@ -138,22 +142,22 @@ def _forward_apart(n: int, dtype: torch.dtype, device: torch.device) -> torch.Te
 
 @functools.lru_cache(maxsize=64)
 def _forward_pairs(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """As `_forward_complex`, but from (real, imaginary) of each of n values."""
-    matrix = _forward_complex(n, dtype, device)
-    return matrix.reshape(2 * n, 2, n).mT.reshape(2 * n, 2 * n).contiguous()
-
-
-@functools.lru_cache(maxsize=64)
-def _forward_complex(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """(real, imaginary) of each of n frequencies, from n real parts followed by n imaginary ones."""
+    """(real, imaginary) of each of n frequencies, from (real, imaginary) of each of n values."""
     c, s = _angles(n, n).cos(), _angles(n, n).sin()
-    rows = torch.stack([torch.cat([c, s], 1), torch.cat([-s, c], 1)], 1)
-    return rows.reshape(2 * n, 2 * n).to(device, dtype)
+    blocks = torch.stack([torch.stack([c, s], 2), torch.stack([-s, c], 2)], 1)
+    return blocks.reshape(2 * n, 2 * n).to(device, dtype)
 
 
 @functools.lru_cache(maxsize=64)
-def _inverse_complex(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    return (_forward_complex(n, torch.float64, torch.device("cpu")).T / n).contiguous().to(device, dtype)
+def _inverse_pairs(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    return (_forward_pairs(n, torch.float64, torch.device("cpu")).T / n).contiguous().to(device, dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def _inverse_apart(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """As `_inverse_pairs`, but all real parts before all imaginary ones in the result."""
+    rows = _inverse_pairs(n, dtype, device)
+    return torch.cat([rows[::2], rows[1::2]])
 
 
 def _angles(n: int, rows: int) -> torch.Tensor:

@@ -16,7 +16,7 @@ from monops.linear.lazy import Composed
 class FrequencyMap(LinearOperator):
     """A map between periodic grids that is given on spectra: transform, `on_spectrum`, inverse transform.
 
-    The memory order of states is grid, channel, batch: then no spectrum is ever permuted.
+    States are stored in Fortran order, batch innermost: then no spectrum is ever permuted.
     """
 
     @abstractmethod
@@ -25,7 +25,7 @@ class FrequencyMap(LinearOperator):
 
     @property
     def layout(self) -> Shape:
-        return (*range(1, len(self.domain)), 0)
+        return tuple(reversed(range(len(self.domain))))
 
     def apply(self, x: Array) -> Array:
         return apply_to(self, Signal(x, self.domain)).array
@@ -47,8 +47,7 @@ class Signal:
         if self._array is None:
             assert self._spectrum is not None
             x = fourier.inverse(self._spectrum, self.shape[1:])
-            x = x.permute(-1, -2, *range(x.ndim - 2))
-            self._array = x.reshape(*self.batch, *self.shape)
+            self._array = _reversed(x).reshape(*self.batch, *self.shape)
         return self._array
 
     @property
@@ -56,7 +55,7 @@ class Signal:
         """The half spectrum of the array, batch axes as one."""
         if self._spectrum is None:
             x = self.array.reshape(-1, *self.shape)
-            self._spectrum = fourier.spectrum(x.permute(*range(2, x.ndim), 1, 0), self.shape[1:])
+            self._spectrum = fourier.spectrum(_reversed(x), self.shape[1:])
         return self._spectrum
 
     def minus(self, other: Signal, on_spectra: bool) -> Signal:
@@ -89,3 +88,8 @@ def total(signals: Sequence[Signal]) -> Signal:
     for signal in others:
         array = array + signal.array
     return Signal(array, first.shape)
+
+
+def _reversed(x: torch.Tensor) -> torch.Tensor:
+    """A view with all axes in the opposite order."""
+    return x.permute(*reversed(range(x.ndim)))

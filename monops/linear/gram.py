@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach
+from monops.arrays import Array, DType, Shape, detach, is_tracked
 from monops.errors import ShapeError
 from monops.linear import aliasing, fourier
 from monops.linear.base import LinearOperator
@@ -107,19 +107,20 @@ class CirculantPlusGram(FrequencyMap):
         return fourier.blocks(self.P.symbol), math.prod(self.stride) * self.L.kernel().mT, self.R.kernel()
 
     def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
-        kernels = self._make_kernels() if self._requires_grad else self._kernels
+        is_seen = is_tracked(self.P.symbol, self.L.symbol, self.R.symbol)
+        kernels = self._make_kernels() if is_seen else self._kernels
         folded = aliasing.gather(y, self.grid, self.stride)
         if len(kernels) == 1:
             return aliasing.scatter(kernels[0] @ folded, self.grid, self.stride)
         P, L, R = kernels
         return P @ y + aliasing.scatter(L @ (R @ folded), self.grid, self.stride)
 
-    @property
-    def _requires_grad(self) -> bool:
-        return any(op.symbol.requires_grad for op in (self.P, self.L, self.R))
-
     def adjoint(self) -> LinearOperator:
-        return _plus_gram(self.P.adjoint(), self.R, self.L)
+        adjoint = _plus_gram(self.P.adjoint(), self.R, self.L)
+        if "_kernels" in self.__dict__:
+            first, *others = (kernel.mT for kernel in self._kernels)
+            adjoint.__dict__["_kernels"] = (first, *reversed(others))
+        return adjoint
 
     def resolvent(self, step: float) -> LinearOperator:
         self._require_step(step)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import torch
 
-from monops.arrays import DType, Shape
+from monops.arrays import DType, Shape, is_tracked
 from monops.linear.convolution import CircularConv
 from monops.linear.decimated import Decimated, Decimation, coarse_grid
 
@@ -51,7 +51,7 @@ class StridedCircularConv(Decimation):
 
     @property
     def decimated(self) -> Decimated:
-        return self._symbol() if self.weight.requires_grad else self._kept
+        return self._symbol() if is_tracked(self.weight) else self._kept
 
     @cached_property
     def _kept(self) -> Decimated:

@@ -100,8 +100,8 @@ class Affine(MonotoneOperator):
         return self.linear
 
     def resolvent(self, step: float) -> AffineResolvent:
-        J = self.linear.resolvent(require_step(step, self, "resolvent"))
-        return AffineResolvent(J, J.apply(step * self.b))
+        R = self.linear.resolvent(require_step(step, self, "resolvent"))
+        return AffineResolvent(R, step * self.b)
 
     def scale(self, zero: Array, rank: int) -> Array:
         return norm(self.b, rank)
@@ -134,18 +134,25 @@ class Affine(MonotoneOperator):
 
 @dataclass(frozen=True, eq=False)
 class AffineResolvent(Resolvent):
-    """x ↦ R x + shift: the resolvent of an affine operator, R = (I + step·M)⁻¹ and shift = step·R b."""
+    """x ↦ R (x + before) + after.
+
+    The resolvent of the affine operator z ↦ M z - b has R = (I + step·M)⁻¹, before = step·b, and nothing after.
+    """
 
     linear: LinearOperator
-    shift: Array | None = field(default=None, metadata={"axes": "domain"})
+    before: Array | None = field(default=None, metadata={"axes": "domain"})
+    after: Array | None = field(default=None, metadata={"axes": "domain"})
 
     @cached_property
     def _kernel(self) -> tuple[Callable[[Array], Array], tuple[Any, ...]]:
         R = self.linear
-        kernel = R.apply if self.shift is None else R._plus_shift(self.shift)
+        kernel = R.apply if self.before is None else R.shifted(self.before, self.after)
         return kernel, (R.domain, R.dtype, R.device, "the resolvent")
 
     def __call__(self, x: Array) -> Array:
+        if torch.compiler.is_compiling():
+            y = _uncompiled(self.linear, x if self.before is None else x + self.before)
+            return y if self.after is None else y + self.after
         kernel, wanted = self._kernel
         check_array(x, *wanted)
         return kernel(x)
@@ -157,11 +164,17 @@ class AffineResolvent(Resolvent):
         reflected = 2.0 * self.linear - Identity.like(self.linear)
         if isinstance(reflected, Sum):  # no structure of its own, hence no cheaper than two terms
             return super().reflected()
-        return AffineResolvent(reflected, None if self.shift is None else 2 * self.shift)
+        return AffineResolvent(reflected, self.before, self.before)
 
     def take(self, index: Array, shape: Shape) -> AffineResolvent:
-        R = self.linear
-        return AffineResolvent(R._take(index, shape), take_rows(self.shift, index, shape))
+        shifts = (take_rows(shift, index, shape) for shift in (self.before, self.after))
+        return AffineResolvent(self.linear._take(index, shape), *shifts)
+
+
+@torch.compiler.disable
+def _uncompiled(linear: LinearOperator, x: Array) -> Array:
+    """linear(x) by the kernels that the operator has chosen, in the midst of compiled code."""
+    return linear.apply(x)
 
 
 @dataclass(frozen=True, eq=False)

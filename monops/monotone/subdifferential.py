@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import torch
+
 from monops.arrays import Array, Shape, require_step
 from monops.errors import OptionError
 from monops.functions import Function
@@ -97,6 +99,8 @@ class ProxResolvent(Resolvent):
         return self.f.prox_at(self.step)
 
     def __call__(self, x: Array) -> Array:
+        if torch.compiler.is_compiling():
+            return self.f.prox(x, self.step)
         return self._kernel(x)
 
     def derivative(self, x: Array) -> LinearOperator:

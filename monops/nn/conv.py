@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -9,13 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from monops.arrays import Shape, check_array, full
+from monops.arrays import Shape, check_array, full, standard
 from monops.errors import OptionError
 from monops.functions import Function, Separable, Supported
 from monops.linear import CircularConv, Identity, LinearOperator, Restriction, padded_grid
 from monops.nn.base import MonotoneLinear, draw_uniform, require_counts
-
-CONV = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}
 
 
 class MonotoneConv(MonotoneLinear):
@@ -98,7 +97,8 @@ class MonotoneConv(MonotoneLinear):
 
     def inject(self, x: torch.Tensor) -> torch.Tensor:
         """U x + b, zero outside of the image. Shapes: (*batch, inputs, *size) → (*batch, channels, *grid)."""
-        return self._frame().H(convolve(x, self.U, self.bias, (self.inputs, *self.size), "MonotoneConv"))
+        y = convolve(x, self.U, self.bias, (self.inputs, *self.size), "MonotoneConv")
+        return self._frame().H(y)
 
     def confine(self, f: Function) -> Function:
         """The activation on the image, and zero around it."""
@@ -108,7 +108,7 @@ class MonotoneConv(MonotoneLinear):
         return confined(f, image_mask(self.grid, self.size, reach(self.kernel), like=self.A))
 
     def extract(self, z: torch.Tensor) -> torch.Tensor:
-        return self._frame()(z).contiguous()
+        return standard(self._frame()(z), len(self.grid) + 1)
 
     def _frame(self) -> Restriction:
         spaces = (self.channels, *self.grid), (self.channels, *self.size), (0, *reach(self.kernel))
@@ -151,11 +151,30 @@ def normalised(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
 def convolve(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, wanted: Shape, what: str
 ) -> torch.Tensor:
-    """The zero-padded convolution of images of shape `wanted`, whatever batch axes they have."""
+    """The zero-padded convolution of images of shape `wanted`, stored in Fortran order as states are.
+
+    Shapes: x (*batch, in, *size), weight (out, in, *kernel) → (*batch, out, *size).
+    """
     check_array(x, wanted, weight.dtype, weight.device, what)
-    batch = x.shape[: x.ndim - len(wanted)]
-    y = CONV[len(wanted) - 1](x.reshape(-1, *wanted), weight, bias, padding=reach(tuple(weight.shape[2:])))
-    return y.reshape(*batch, *y.shape[1:])
+    axes, batch = len(wanted) - 1, tuple(x.shape[: x.ndim - len(wanted)])
+    columns = x.reshape(-1, *wanted).flatten(1).mT.reshape(*wanted, -1)  # batch last
+    images = columns.permute(*reversed(range(1, axes + 1)), 0, -1)  # (*reversed size, in, batch)
+    reaches = reach(tuple(weight.shape[2:]))
+    padded = nn.functional.pad(images, (0, 0, 0, 0, *(r for reach in reaches for r in (reach, reach))))
+    size = wanted[1:]
+    patches = torch.stack(
+        [
+            padded[tuple(slice(k, k + n) for k, n in reversed(list(zip(place, size, strict=True))))]
+            for place in itertools.product(*map(range, weight.shape[2:]))
+        ],
+        axes,
+    ).reshape(math.prod(size), -1, images.shape[-1])  # (points, taps · in, batch)
+    matrix = weight.movedim(1, -1).reshape(weight.shape[0], -1)
+    y = torch.bmm(matrix.expand(len(patches), *matrix.shape), patches)
+    if bias is not None:
+        y = y + bias[:, None]
+    y = y.reshape(*reversed(size), weight.shape[0], -1)
+    return y.permute(*reversed(range(y.ndim))).reshape(*batch, weight.shape[0], *size)
 
 
 def image_mask(grid: Shape, size: Shape, start: Shape, like: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,7 @@ class Equilibrium(nn.Module):
             raise DeviceError(f"{type(self).__name__} lives on {parameter.device}, got an input on {x.device}")
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(parameter.dtype)  # the layer keeps the precision of its parameters
+        self.last = None  # so that its memory is free for this call
         with torch.autocast(x.device.type, enabled=False):
             A, B = self.problem(x)
             try:
@@ -105,7 +107,7 @@ class Equilibrium(nn.Module):
             raise NonFiniteError(self._diagnose(x, ~np.isfinite(result.residual)))
         if result.status is Status.MAX_STEPS:
             warn_of(result, self.options["tol"])
-        self.last = result.record["forward"]
+        self.last = replace(result, point=result.point.detach())
         self.method = result.method  # with the number that "auto" has found
         return self.linear.extract(result.point)
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from monops.arrays import Shape, full
+from monops.arrays import Shape, full, standard
 from monops.errors import OptionError
 from monops.functions import Function
 from monops.linear import (
@@ -150,7 +150,7 @@ class MonotoneMultiTier(MonotoneLinear):
 
     def extract(self, z: torch.Tensor) -> torch.Tensor:
         last = self.space.split(z)[-1] if self.border else self.split(z)[-1]
-        return last.contiguous()
+        return standard(last, last.ndim - z.ndim + 1)
 
     def _frame(self, i: int) -> Restriction:
         spaces = self.space.shapes[i], (self.channels[i], *self.images[i]), (0, *reach(self.kernel))
