@@ -13,14 +13,33 @@ from monops.functions import (
     Softplus,
     SoftThreshold,
     SquaredL2,
+    Supported,
     Tanh,
 )
 from monops.implicit import WarmStart, equilibrium
-from monops.linear import CircularConv, Dense, Diagonal, FromCallable, FromScipy, Identity, LinearOperator, Zero
+from monops.linear import (
+    BlockDiagonal,
+    BlockTriangular,
+    CircularConv,
+    Dense,
+    Diagonal,
+    FromCallable,
+    FromScipy,
+    Identity,
+    LinearOperator,
+    Restriction,
+    StridedCircularConv,
+    Zero,
+    ZeroPad,
+    multi_tier,
+    padded_grid,
+)
+from monops.memory import reuse_freed
 from monops.monotone import Affine, MonotoneOperator, NormalCone, Subdifferential
 from monops.report import Report
 from monops.result import Result, Status, error_bound
 from monops.solver import solve, tune
+from monops.spaces import BlockSpace
 from monops.splitting import DouglasRachford, ForwardBackward, PeacemanRachford, SplittingMethod, Step
 from monops.verification import verify
 
@@ -29,6 +48,9 @@ __version__ = "0.1.0"
 __all__ = [
     "L1",
     "Affine",
+    "BlockDiagonal",
+    "BlockSpace",
+    "BlockTriangular",
     "Box",
     "CircularConv",
     "ConvergenceWarning",
@@ -50,6 +72,7 @@ __all__ = [
     "PeacemanRachford",
     "ReLU",
     "Report",
+    "Restriction",
     "Result",
     "Sigmoid",
     "SoftThreshold",
@@ -58,17 +81,23 @@ __all__ = [
     "SquaredL2",
     "Status",
     "Step",
+    "StridedCircularConv",
     "Subdifferential",
+    "Supported",
     "Tanh",
     "WarmStart",
     "Zero",
+    "ZeroPad",
     "equilibrium",
     "error_bound",
     "errors",
     "functions",
     "linear",
     "monotone",
+    "multi_tier",
     "nn",
+    "padded_grid",
+    "reuse_freed",
     "solve",
     "splitting",
     "tune",

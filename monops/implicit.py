@@ -41,6 +41,7 @@ def equilibrium(
     check_every: int = 10,
     callback: Callback | None = None,
     warm: WarmStart | None = None,
+    compile: bool = False,
     warn: bool = True,
 ) -> Result:
     """Find z with 0 ∈ A(z) + B(z), as `solve` does, with a `point` that is differentiable.
@@ -67,6 +68,7 @@ def equilibrium(
         check_every: as for `solve`.
         callback: as for `solve`, of the forward solve.
         warm: start both solves from what the last call with this object left.
+        compile: as for `solve`, for each solve.
         warn: as for `solve`, of the forward solve; the linearised solves always warn.
 
     Returns:
@@ -95,7 +97,7 @@ def equilibrium(
         raise DTypeError(f"equilibrium differentiates tensors, got {type(z0).__name__}; use solve for NumPy")
     A = A.factored()
     options: dict[str, Any] = {"tol": tol, "atol": atol, "max_steps": max_steps, "check_every": check_every}
-    options |= {"callback": callback, "warn": warn}
+    options |= {"callback": callback, "compile": compile, "warn": warn}
     problem = EquilibriumProblem(A, B, z0.detach(), method, options, backward_tol, warm)
     point = solve_implicitly(problem)
     return replace(problem.record["forward"], point=point)

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import torch
 
+from monops import compiled
 from monops.arrays import Array, Shape, detach, epsilon, is_torch, namespace, norm, to_numpy
+from monops.compiled import CompiledSteps
 from monops.errors import ShapeError
 from monops.linear import LinearOperator
 from monops.monotone import MonotoneOperator, Resolvent
@@ -60,14 +62,17 @@ class Loop:
         self.history = np.empty((16, *batch))
         self.checks: list[int] = []
 
-    def run(self, max_steps: int, check_every: int, callback: Callback | None, compact: bool) -> Result:
+    def run(
+        self, max_steps: int, check_every: int, callback: Callback | None, compact: bool, compile: bool = False
+    ) -> Result:
         advance, plan = self.method.advance, self.plan
+        state_after = CompiledSteps() if compile else compiled.state_after
         state, point, steps = self.method.start(self.z0), self.z0, 0
         while steps < max_steps and self.unfinished:
             del point  # nothing but the state is kept while the next steps are made
             chunk = min(check_every, max_steps - steps)
             for _ in range(chunk - 1):
-                state = advance(plan, state).state
+                state = state_after(self.method, plan, state)
             state, point, gap = advance(plan, state)
             steps += chunk
             finished = self._look(gap(), point, steps)

@@ -33,6 +33,7 @@ def solve(
     check_every: int = 10,
     callback: Callback | None = None,
     unroll: bool = False,
+    compile: bool = False,
     warn: bool = True,
 ) -> Result:
     """Find z with 0 ∈ A(z) + B(z).
@@ -55,6 +56,9 @@ def solve(
         callback: called with a `Progress` at each check.
         unroll: track every step with autograd, for which memory grows with the steps; `monops.equilibrium` has the
             derivative without that. Otherwise the result is cut off from any graph.
+        compile: fuse the elementwise parts of a step by `torch.compile`, which pays for large states and many solves:
+            the first one of a kind waits some seconds for the compiler. Steps after which convergence is looked at are
+            not compiled. Where there is no compiler, a warning says so.
         warn: warn when a sample did not converge.
 
     Returns:
@@ -77,12 +81,14 @@ def solve(
         raise OptionError(f"method wants a SplittingMethod such as PeacemanRachford(), got {method!r}")
     check_options(tol, atol, max_steps, check_every)
     z0 = initial_state(A, B, z0)
+    if compile and (unroll or not is_torch(z0)):
+        raise OptionError("compile wants tensors and steps that autograd does not track: no NumPy arrays, no unroll")
     tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
     if getattr(method, "step", None) == "auto":
         method = tune(method, A, B, z0, tol=tol, max_steps=max_steps)
     with contextlib.nullcontext() if unroll else torch.no_grad():
         loop = Loop(method, A, B, z0, tol, atol)
-        result = loop.run(max_steps, check_every, callback, compact=not unroll)
+        result = loop.run(max_steps, check_every, callback, compact=not unroll, compile=compile)
     if warn and result.status is not Status.CONVERGED:
         warn_of(result, tol)
     return result

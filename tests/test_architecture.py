@@ -12,13 +12,13 @@ PACKAGE = Path(__file__).parents[1] / "monops"
 
 # A part (a module of `monops`, or a subpackage) imports from its own line and the lines above it.
 LAYERS = [
-    {"errors", "arrays", "tree"},
-    {"autodiff"},
+    {"errors", "arrays", "memory", "tree"},
+    {"autodiff", "spaces"},
     {"linear"},
     {"functions"},
     {"monotone"},
     {"splitting"},
-    {"result", "loop", "solver"},
+    {"compiled", "result", "loop", "solver"},
     {"implicit"},
     {"nn"},
     {"reference"},

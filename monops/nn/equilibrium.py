@@ -37,6 +37,7 @@ class Equilibrium(nn.Module):
         backward_tol: of the backward solve; the same unless given.
         max_steps: limit for both; reaching it warns.
         check_every: steps from one look at the residual to the next; see `monops.solve`.
+        compile: fuse the elementwise parts of the solvers' steps; see `monops.solve`.
         warm_start: start each solve from the last one's state if shape, dtype and device are the same.
 
     Raises:
@@ -66,6 +67,7 @@ class Equilibrium(nn.Module):
         max_steps: int = 500,
         check_every: int = 3,
         warm_start: bool = False,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         activation = ReLU() if activation is None else activation
@@ -84,6 +86,7 @@ class Equilibrium(nn.Module):
         self.method = method
         self.is_auto = getattr(method, "step", None) == "auto"
         self.options: dict[str, Any] = {"tol": tol, "max_steps": max_steps, "check_every": check_every}
+        self.options["compile"] = compile
         self.backward_tol = backward_tol
         self.warm = WarmStart() if warm_start else None
         self.last: Result | None = None
