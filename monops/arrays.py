@@ -137,7 +137,7 @@ def arrange(x: Array, layout: Shape) -> Array:
     stored = x.permute(order)
     if batch and not stored.is_contiguous() and x.is_contiguous():
         # The transposition of a matrix first: a copy that moves the batch and the other axes at once is slower.
-        columns = x.reshape(math.prod(x.shape[:batch]), -1).mT.contiguous()
+        columns = x.reshape(math.prod(x.shape[:batch]), math.prod(x.shape[batch:])).mT.contiguous()
         stored = columns.reshape(*x.shape[batch:], *x.shape[:batch]).permute(*layout, *range(len(layout), x.ndim))
     return stored.contiguous().permute(back)
 
@@ -147,7 +147,8 @@ def standard(x: torch.Tensor, rank: int) -> torch.Tensor:
     batch = x.ndim - rank
     if batch == 0 or x.is_contiguous():
         return x.contiguous()
-    columns = x.permute(*range(batch, x.ndim), *range(batch)).reshape(-1, math.prod(x.shape[:batch]))
+    sizes = math.prod(x.shape[batch:]), math.prod(x.shape[:batch])
+    columns = x.permute(*range(batch, x.ndim), *range(batch)).reshape(sizes)
     return columns.mT.contiguous().reshape(x.shape)
 
 

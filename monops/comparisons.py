@@ -9,13 +9,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops.arrays import Array, DType, as_dtype, epsilon, namespace, to_numpy
+from monops.arrays import Array, DType, as_dtype, namespace, to_numpy
 from monops.errors import OptionError
-from monops.functions import Function
+from monops.functions import Function, Supported
 from monops.implicit import equilibrium
-from monops.linear import Dense, Diagonal, Identity, LinearOperator
+from monops.linear import (
+    CircularConv,
+    Dense,
+    Diagonal,
+    Identity,
+    LinearOperator,
+    Restriction,
+    StridedCircularConv,
+    ZeroPad,
+)
 from monops.monotone import Affine, FromResolvent, MonotoneOperator, NormalCone, Subdifferential
-from monops.nn import Equilibrium
+from monops.reference import convolution
 from monops.reference import equilibrium as reference_equilibrium
 from monops.reference import linear as reference_linear
 from monops.reference.functions import FUNCTIONS as REFERENCE_FUNCTIONS
@@ -31,11 +40,36 @@ TOLERANCES = {"float64": (1e-12, 1e-9), "float32": (1e-5, 1e-5)}
 
 def case_of(f: Function) -> FunctionCase:
     """f with its name and parameters in the reference; an `OptionError` if that does not know it."""
+    if isinstance(f, Supported):
+        _, name, parameters = case_of(f.function)
+        return FunctionCase(f, f"Supported {name}", {"mask": to_numpy(f.mask), **parameters})
     name = type(f).__name__
     if name not in REFERENCE_FUNCTIONS:
         raise OptionError(f"the reference knows {', '.join(REFERENCE_FUNCTIONS)}, got {name}")
     values = {k: v for k, v in vars(f).items() if k != "axes" and not k.startswith("_")}
     return FunctionCase(f, name, {k: v if isinstance(v, float) else to_numpy(v) for k, v in values.items()})
+
+
+@functools.singledispatch
+def matrix_of(op: LinearOperator) -> np.ndarray:
+    """The operator's matrix: from its data where the reference knows how, else column by column from the operator."""
+    return to_numpy(op.to_dense()).astype(np.float64)
+
+
+@matrix_of.register
+def _(op: CircularConv) -> np.ndarray:
+    return convolution.circular(to_numpy(op.weight).astype(np.float64), op.grid).toarray()
+
+
+@matrix_of.register
+def _(op: StridedCircularConv) -> np.ndarray:
+    return convolution.circular(to_numpy(op.weight).astype(np.float64), op.grid, op.stride).toarray()
+
+
+@matrix_of.register(Restriction | ZeroPad)
+def _(op: Restriction | ZeroPad) -> np.ndarray:
+    matrix = convolution.embedding(op.whole, op.inside, op.start).toarray()
+    return matrix if isinstance(op, ZeroPad) else matrix.T
 
 
 def linear_checks(name: str, case: LinearCase, draw: Draw) -> Iterator[Check]:
@@ -47,23 +81,21 @@ def linear_checks(name: str, case: LinearCase, draw: Draw) -> Iterator[Check]:
     def got(operator: LinearOperator, at: np.ndarray) -> np.ndarray:
         return operator(draw.put(at).reshape(*shape, *operator.domain))
 
-    yield _check(f"{name}: apply", got(op, x), x @ matrix.T, draw)
-    yield _check(f"{name}: adjoint", got(op.H, y), y @ matrix, draw)
+    yield check(f"{name}: apply", got(op, x), x @ matrix.T, draw)
+    yield check(f"{name}: adjoint", got(op.H, y), y @ matrix, draw)
     size = reference_linear.norm(matrix)
-    yield _check(f"{name}: norm", op.norm(), size, draw)
+    yield check(f"{name}: norm", op.norm(), size, draw)
     if op.domain != op.codomain:
         return
     m = reference_linear.monotonicity(matrix)
-    yield _check(f"{name}: monotonicity", op.monotonicity(), m, draw, scale=size)
+    yield check(f"{name}: monotonicity", op.monotonicity(), m, draw, scale=size)
     for step in (0.3, 0.3 / (1 + size)):
         if 1 + step * m < 0.1:
             continue
         J = op.resolvent(step)
-        yield _check(
-            f"{name}: resolvent, step {step:.2g}", got(J, x), reference_linear.resolvent(matrix, step, x), draw
-        )
+        yield check(f"{name}: resolvent, step {step:.2g}", got(J, x), reference_linear.resolvent(matrix, step, x), draw)
         want = reference_linear.resolvent(matrix, step, x, transpose=True)
-        yield _check(f"{name}: resolvent.H, step {step:.2g}", got(J.H, x), want, draw)
+        yield check(f"{name}: resolvent.H, step {step:.2g}", got(J.H, x), want, draw)
 
 
 def function_checks(name: str, case: FunctionCase, draw: Draw) -> Iterator[Check]:
@@ -75,16 +107,16 @@ def function_checks(name: str, case: FunctionCase, draw: Draw) -> Iterator[Check
         point = reference.prox(v, step, **parameters)
         slope = reference.prox_derivative(v, step, **parameters)
         x = draw.put(v)
-        yield _check(f"{name}: prox, step {step:g}", f.prox(x, step), point, draw)
+        yield check(f"{name}: prox, step {step:g}", f.prox(x, step), point, draw)
         derivative = f.prox_derivative(x, step).apply(namespace(x).ones_like(x))
-        yield _check(f"{name}: derivative of the prox, step {step:g}", derivative, slope, draw)
+        yield check(f"{name}: derivative of the prox, step {step:g}", derivative, slope, draw)
         dual = f.conjugate().prox(x, step)
         want = v - step * reference.prox(v / step, 1 / step, **parameters)
-        yield _check(f"{name}: prox of the conjugate, step {step:g}", dual, want, draw)
+        yield check(f"{name}: prox of the conjugate, step {step:g}", dual, want, draw)
     inside = reference.prox(v, 1.0, **parameters).astype(np.float32).astype(np.float64)
     inside = np.where(np.isfinite(reference.value(inside, **parameters)), inside, 0.0)
     want = reference.value(inside, **parameters).sum(-1)
-    yield _check(f"{name}: value", f(draw.put(inside)), want, draw)
+    yield check(f"{name}: value", f(draw.put(inside)), want, draw)
 
 
 def monotone_function_checks(name: str, case: FunctionCase, draw: Draw) -> Iterator[Check]:
@@ -94,9 +126,9 @@ def monotone_function_checks(name: str, case: FunctionCase, draw: Draw) -> Itera
     v = draw.array(4, 5)
     for what, operator, step in ((name, A, 0.6), (f"2 · {name}", 2.0 * A, 0.3)):
         want = reference.prox(v, 0.6, **case.parameters)
-        yield _check(f"{what}: resolvent", operator.resolvent(step)(draw.put(v)), want, draw)
+        yield check(f"{what}: resolvent", operator.resolvent(step)(draw.put(v)), want, draw)
     want = v - 0.6 * reference.prox(v / 0.6, 1 / 0.6, **case.parameters)
-    yield _check(f"{name}⁻¹: resolvent", A.inverse().resolvent(0.6)(draw.put(v)), want, draw)
+    yield check(f"{name}⁻¹: resolvent", A.inverse().resolvent(0.6)(draw.put(v)), want, draw)
 
 
 def random_affine(draw: Draw) -> tuple[Affine, np.ndarray, np.ndarray]:
@@ -109,9 +141,9 @@ def random_affine(draw: Draw) -> tuple[Affine, np.ndarray, np.ndarray]:
 def affine_checks(name: str, A: Affine, matrix: np.ndarray, b: np.ndarray, draw: Draw) -> Iterator[Check]:
     """Values and resolvent of an affine operator."""
     z = draw.array(*np.broadcast_shapes(b.shape, (4, matrix.shape[0])))
-    yield _check(f"{name}: apply", A(draw.put(z)), z @ matrix.T - b, draw)
+    yield check(f"{name}: apply", A(draw.put(z)), z @ matrix.T - b, draw)
     want = reference_linear.resolvent(matrix, 0.6, z + 0.6 * b)
-    yield _check(f"{name}: resolvent", A.resolvent(0.6)(draw.put(z)), want, draw)
+    yield check(f"{name}: resolvent", A.resolvent(0.6)(draw.put(z)), want, draw)
 
 
 def algebra_checks(draw: Draw) -> Iterator[Check]:
@@ -133,12 +165,12 @@ def algebra_checks(draw: Draw) -> Iterator[Check]:
     }
     for name, (operator, matrix, right) in cases.items():
         want = reference_linear.resolvent(matrix, step, z + step * right)
-        yield _check(f"{name}: resolvent", operator.resolvent(step)(draw.put(z)), want, draw)
+        yield check(f"{name}: resolvent", operator.resolvent(step)(draw.put(z)), want, draw)
     turned = A.precompose(Dense(draw.put(K)))
     want = reference_linear.resolvent(K.T @ M @ K, step, z + step * (b @ K))
-    yield _check("Precomposed: resolvent", turned.resolvent(step)(draw.put(z)), want, draw)
+    yield check("Precomposed: resolvent", turned.resolvent(step)(draw.put(z)), want, draw)
     total = A + Subdifferential(catalogue.FUNCTIONS["SquaredL2"]().f)
-    yield _check("MonotoneSum: apply", total(draw.put(z)), z @ M.T - b + 0.7 * z, draw)
+    yield check("MonotoneSum: apply", total(draw.put(z)), z @ M.T - b + 0.7 * z, draw)
 
 
 def method_checks(name: str, method: SplittingMethod, draw: Draw) -> Iterator[Check]:
@@ -147,57 +179,26 @@ def method_checks(name: str, method: SplittingMethod, draw: Draw) -> Iterator[Ch
     g = draw.array(*b.shape)
     for function, make in catalogue.FUNCTIONS.items():
         case = make()
-        prox, slope = _reference_maps(case)
+        prox, slope = reference_maps(case)
         want = reference_equilibrium.equilibrium(matrix, b, prox, slope)
         B = Subdifferential(case.f)
         what = f"{name}, {function}"
         if namespace(draw.dtype) is np:
-            result = solve(method, A, B, warn=False, **_tight(draw.dtype))
-            yield _check(f"{what}: equilibrium", result.point, want, draw, solved=True)
+            result = solve(method, A, B, warn=False, **tight(draw.dtype))
+            yield check(f"{what}: equilibrium", result.point, want, draw, solved=True)
             continue
         M, c = draw.put(matrix).requires_grad_(), draw.put(b).requires_grad_()
-        z = equilibrium(method, Affine(Dense(M), c), B, warn=False, **_tight(draw.dtype)).point
-        yield _check(f"{what}: equilibrium", z, want, draw, solved=True)
+        z = equilibrium(method, Affine(Dense(M), c), B, warn=False, **tight(draw.dtype)).point
+        yield check(f"{what}: equilibrium", z, want, draw, solved=True)
         got = torch.autograd.grad(z, (M, c), draw.put(g))
         for part, mine, theirs in zip(
             ("M", "b"), got, reference_equilibrium.gradient(matrix, b, want, g, slope), strict=True
         ):
-            yield _check(f"{what}: gradient in {part}", mine, theirs, draw, solved=True)
+            yield check(f"{what}: gradient in {part}", mine, theirs, draw, solved=True)
 
 
-def layer_checks(layer: Equilibrium, x: torch.Tensor) -> Iterator[Check]:
-    """A layer's output, its certified bound, and the gradients in all its parameters."""
-    linear: Any = layer.linear
-    draw = Draw(0, dtype=linear.A.dtype, device=linear.A.device)
-    A, B, U = (to_numpy(p).astype(np.float64) for p in (linear.A, linear.B, linear.U))
-    inputs = to_numpy(x).astype(np.float64).reshape(-1, U.shape[1])
-    matrix = np.eye(len(A)) - reference_linear.paper_w(A, B, linear.m)
-    b = inputs @ U.T + (0 if linear.bias is None else to_numpy(linear.bias).astype(np.float64))
-    prox, slope = _reference_maps(case_of(layer.activation))
-    want = reference_equilibrium.equilibrium(matrix, b, prox, slope)
-
-    with torch.no_grad():
-        z = layer(x)
-    assert layer.last is not None
-    distance = np.linalg.norm(to_numpy(z).reshape(want.shape) - want, axis=-1)
-    size = np.linalg.norm(want, axis=-1) + np.linalg.norm(b, axis=-1) / linear.m
-    rounding = 10 * epsilon(draw.dtype) * (1 + reference_linear.norm(matrix)) * size
-    bound = layer.last.error_bound.reshape(-1).astype(np.float64) + rounding
-    ratio = float(np.max(distance / np.maximum(bound, 1e-300), initial=0))
-    yield Check("layer: its error, as a share of its certified bound", ratio, 1.0)
-
-    F, G = layer.problem(x)
-    z = equilibrium(layer.method, F, G, warn=False, **_tight(draw.dtype)).point
-    yield _check("layer: equilibrium at tight tolerance", z.reshape(want.shape), want, draw, solved=True)
-    g = draw.array(*want.shape)
-    names = [name for name, _ in linear.named_parameters()]
-    got = torch.autograd.grad(z, list(linear.parameters()), draw.put(g).reshape(z.shape))
-    theirs = reference_equilibrium.paper_gradient(A, inputs, *reference_equilibrium.gradient(matrix, b, want, g, slope))
-    for name, mine in zip(names, got, strict=True):
-        yield _check(f"layer: gradient in {name}", mine, theirs[name], draw, solved=True)
-
-
-def _reference_maps(case: FunctionCase) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def reference_maps(case: FunctionCase) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The prox and its derivative, as the reference computes them."""
     reference = REFERENCE_FUNCTIONS[case.reference]
     return (
         functools.partial(reference.prox, **case.parameters),
@@ -205,14 +206,15 @@ def _reference_maps(case: FunctionCase) -> tuple[Callable[..., Any], Callable[..
     )
 
 
-def _tight(dtype: DType) -> dict[str, Any]:
+def tight(dtype: DType) -> dict[str, Any]:
     """Options that take a solve to what rounding allows, whether its own criterion says so or not."""
     return {"tol": 1e-12 if "64" in str(dtype) else 1e-6, "max_steps": 20000, "check_every": 10}
 
 
-def _check(
+def check(
     name: str, got: Array | float, want: Any, draw: Draw, *, solved: bool = False, scale: float | None = None
 ) -> Check:
+    """The relative error of `got`, in the norm of `want` unless a scale is given, and what is allowed of it."""
     evaluation, solution = TOLERANCES[str(as_dtype(draw.dtype)).removeprefix("torch.")]
     return Check(name, _error(got, want, scale), solution if solved else evaluation)
 

@@ -101,7 +101,8 @@ def _flatten(part: Array, axes: int) -> Array:
     """(*batch, *shape) → (*batch, size); no copy of a part in Fortran order."""
     batch = part.ndim - axes
     # Here the batch goes last, where it lies innermost in memory.
-    flat = _permute(part, (*reversed(range(batch, part.ndim)), *range(batch))).reshape(-1, *part.shape[:batch])
+    last = _permute(part, (*reversed(range(batch, part.ndim)), *range(batch)))
+    flat = last.reshape(math.prod(part.shape[batch:]), *part.shape[:batch])
     return namespace(part).moveaxis(flat, 0, -1)
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops import comparisons
+from monops import comparisons, layer_comparisons
 from monops.arrays import DType, namespace, to_numpy
 from monops.errors import OptionError
-from monops.functions import Function
+from monops.functions import Function, ReLU, Supported
 from monops.linear import LinearOperator
 from monops.monotone import Affine, MonotoneOperator, Subdifferential
-from monops.nn import Equilibrium, MonotoneDense
+from monops.nn import Equilibrium
 from monops.report import Check, Report
 from monops.splitting import SplittingMethod
 from monops.testing import catalogue
@@ -37,7 +37,7 @@ def verify(
     - a function: values, proxes and their derivatives at several steps, its conjugate's prox;
     - `Affine`, `Subdifferential`, `NormalCone`: their resolvents;
     - a splitting method: equilibria for every function, and the gradients through them;
-    - a layer `Equilibrium` over `MonotoneDense`, with inputs `x`: its output, its error bound, all its gradients;
+    - a layer `Equilibrium` over the modules of `monops.nn`, with inputs `x`: its output, error bound, and gradients;
     - nothing: an instance of everything the package has.
 
     Args:
@@ -82,13 +82,15 @@ def _everything(draw: Draw) -> Iterator[Check]:
     for name, case in catalogue.FUNCTIONS.items():
         yield from comparisons.function_checks(name, case(), draw)
         yield from comparisons.monotone_function_checks(f"Subdifferential({name})", case(), draw)
+    supported = comparisons.case_of(Supported(ReLU(), draw.put((draw.rng.random(5) < 0.6).astype(np.float64))))
+    yield from comparisons.function_checks("Supported(ReLU)", supported, draw)
     yield from comparisons.affine_checks("Affine", *comparisons.random_affine(draw), draw)
     yield from comparisons.algebra_checks(draw)
     for name, method in catalogue.METHODS.items():
         yield from comparisons.method_checks(name, method(), draw)
     if not is_numpy:
-        layer = Equilibrium(MonotoneDense(4, draw.size, m=0.5, **draw.kind), tol=1e-2)
-        yield from comparisons.layer_checks(layer, draw.put(draw.array(5, 4)))
+        for name, make_layer in catalogue.LAYERS.items():
+            yield from layer_comparisons.layer_checks(name, *make_layer(draw))
 
 
 @functools.singledispatch
@@ -100,10 +102,8 @@ def _checks(thing: Any, draw: Draw, x: Any) -> Iterator[Check]:
 
 @_checks.register
 def _(op: LinearOperator, draw: Draw, x: Any) -> Iterator[Check]:
-    matrix = to_numpy(op.to_dense()).astype(np.float64)
-    return comparisons.linear_checks(
-        type(op).__name__, LinearCase(op, matrix), Draw(0, dtype=op.dtype, device=op.device)
-    )
+    kind = Draw(0, dtype=op.dtype, device=op.device)
+    return comparisons.linear_checks(type(op).__name__, LinearCase(op, comparisons.matrix_of(op)), kind)
 
 
 @_checks.register
@@ -129,6 +129,6 @@ def _(method: SplittingMethod, draw: Draw, x: Any) -> Iterator[Check]:
 
 @_checks.register
 def _(layer: Equilibrium, draw: Draw, x: Any) -> Iterator[Check]:
-    if x is None or not isinstance(layer.linear, MonotoneDense):
-        raise OptionError("a layer is verified with inputs x, and over MonotoneDense")
-    return comparisons.layer_checks(layer, x)
+    if x is None:
+        raise OptionError("a layer is verified with inputs x: verify(layer, x)")
+    return layer_comparisons.layer_checks(type(layer.linear).__name__, layer, x)

@@ -46,6 +46,7 @@ from monops.functions import (
     Softplus,
     SoftThreshold,
     SquaredL2,
+    Supported,
     Tanh,
 )
 from monops.functions.softplus import dilogarithm_exp
@@ -56,7 +57,7 @@ def test_every_function_has_a_case() -> None:
     exported = {
         thing
         for thing in map(monops.functions.__dict__.get, monops.functions.__all__)
-        if thing not in (Function, Separable, Activation)
+        if thing not in (Function, Separable, Activation, Supported)  # the last one: tests/test_supported.py
     }
     assert exported == {type(make()) for make in EVERY.values()}
 

@@ -66,7 +66,7 @@ def test_nothing_is_left_out(reports: dict[str, Report], kind: str) -> None:
     for name in [*catalogue.LINEAR, *catalogue.NUMPY_ONLY]:
         for what in ("apply", "adjoint", "norm"):
             assert f"{name}: {what}" in names
-        if name not in ("Zero", "Dense"):  # these map between two spaces
+        if name not in ("Zero", "Dense", "Restriction", "ZeroPad", "Blocks"):  # these map between two spaces
             assert any(found.startswith(f"{name}: resolvent.H") for found in names)
     for name in catalogue.FUNCTIONS:
         for what in ("value", "prox, step 0.1", "derivative of the prox, step 7", "prox of the conjugate, step 1"):
@@ -75,8 +75,13 @@ def test_nothing_is_left_out(reports: dict[str, Report], kind: str) -> None:
             assert f"{method}, {name}: equilibrium" in names
             for part in ("M", "b"):
                 assert (f"{method}, {name}: gradient in {part}" in names) is not is_numpy
-    for part in ("A", "B", "U", "bias"):
-        assert (f"layer: gradient in {part}" in names) is not is_numpy
+    for layer in catalogue.LAYERS:
+        for part in ("equilibrium at tight tolerance", "output", "gradient in U", "gradient in bias"):
+            assert (f"{layer}: {part}" in names) is not is_numpy
+    for part in ("A.0", "A.2", "B.1", "down.0", "down.1", "g", "g_down", "h"):
+        assert (f"MonotoneMultiTier: gradient in {part}" in names) is not is_numpy
+    if not is_numpy:
+        assert all(f"{name}: adjoint" in names for name in catalogue.TORCH_ONLY)
 
 
 def failed(report: Report) -> list[str]:
@@ -202,7 +207,7 @@ def test_a_wrong_layer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = Equilibrium(MonotoneDense(4, 6, dtype=D), Tanh()), torch.randn(5, 4, dtype=D)
     monkeypatch.setattr(MonotoneDense, "inject", lambda self, x: x @ self.U.T + 1.001 * self.bias)
     names = failed(verify(layer, x))
-    assert "layer: equilibrium at tight tolerance" in names
+    assert "MonotoneDense: equilibrium at tight tolerance" in names
 
 
 @pytest.mark.parametrize(

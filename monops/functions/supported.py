@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from monops.arrays import Array, namespace, require_step
 from monops.errors import OptionError
-from monops.functions.base import Separable
+from monops.functions.base import Separable, indicator
 from monops.functions.parameters import PARAMETER, require
 
 
@@ -63,8 +62,7 @@ class Supported(Separable):
         return lambda x: self.mask * prox(x)
 
     def _value(self, x: Array) -> Array:
-        xp = namespace(x)
-        return xp.where(self.mask == 1, self.function._value(x), xp.where(x == 0, 0.0, math.inf))
+        return namespace(x).where(self.mask == 1, self.function._value(x), indicator(x != 0, x))
 
     def _prox(self, x: Array, step: float) -> Array:
         return self.mask * self.function.prox(x, step)

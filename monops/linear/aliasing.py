@@ -88,13 +88,14 @@ def gather(y: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
     Mirror images are left as they are: the matrices made by `blocks` take account of them.
     """
     place = aliases(grid, stride, y.device).place
-    return y.index_select(0, place.flatten()).reshape(place.shape[0], -1, y.shape[-1])
+    return y.index_select(0, place.flatten()).reshape(len(place), place.shape[1] * y.shape[1], y.shape[2])
 
 
 def scatter(y: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
     """The opposite of `gather`. Shapes: (coarse frequencies, aliases · 2c, batch) → (F, 2c, batch)."""
     table = aliases(grid, stride, y.device)
-    return y.reshape(table.place.numel(), -1, y.shape[-1]).index_select(0, table.home)
+    separate = y.reshape(table.place.numel(), y.shape[1] // table.place.shape[1], y.shape[2])
+    return separate.index_select(0, table.home)
 
 
 def blocks(

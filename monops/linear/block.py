@@ -17,7 +17,7 @@ from monops.linear.identity import Identity
 from monops.spaces import BlockSpace
 
 Block = LinearOperator | None
-Rows = tuple[tuple[Block, ...], ...]
+Rows = Sequence[Sequence[Block]]
 
 
 class BlockOperator(LinearOperator):
@@ -168,7 +168,7 @@ class BlockDiagonal(BlockOperator):
         (tensor([2., 1., 3.]), tensor([0.2500, 0.5000, 0.2500]))
     """
 
-    diagonal: tuple[LinearOperator, ...]
+    diagonal: Sequence[LinearOperator]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "diagonal", tuple(self.diagonal))
@@ -201,7 +201,7 @@ class BlockSubstitution(LinearOperator):
     x_i = D_i (b_i - Σ_j N_ij x_j), from the first to the last or the other way round.
     """
 
-    diagonal: tuple[LinearOperator, ...]
+    diagonal: Sequence[LinearOperator]
     beside: Rows
 
     @cached_property

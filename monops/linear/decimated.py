@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -174,7 +174,7 @@ class Interpolated(FrequencyMap):
         return aliasing.scatter(spread, D.grid, D.stride)
 
     def adjoint(self) -> LinearOperator:
-        return self.op
+        return replace(self.op)  # type: ignore[type-var]  # another one, which will know that this is its adjoint
 
     def norm(self) -> float:
         return self.op.norm()

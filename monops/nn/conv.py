@@ -156,25 +156,25 @@ def convolve(
     Shapes: x (*batch, in, *size), weight (out, in, *kernel) → (*batch, out, *size).
     """
     check_array(x, wanted, weight.dtype, weight.device, what)
-    axes, batch = len(wanted) - 1, tuple(x.shape[: x.ndim - len(wanted)])
-    columns = x.reshape(-1, *wanted).flatten(1).mT.reshape(*wanted, -1)  # batch last
-    images = columns.permute(*reversed(range(1, axes + 1)), 0, -1)  # (*reversed size, in, batch)
-    reaches = reach(tuple(weight.shape[2:]))
-    padded = nn.functional.pad(images, (0, 0, 0, 0, *(r for reach in reaches for r in (reach, reach))))
-    size = wanted[1:]
-    patches = torch.stack(
-        [
-            padded[tuple(slice(k, k + n) for k, n in reversed(list(zip(place, size, strict=True))))]
-            for place in itertools.product(*map(range, weight.shape[2:]))
-        ],
-        axes,
-    ).reshape(math.prod(size), -1, images.shape[-1])  # (points, taps · in, batch)
-    matrix = weight.movedim(1, -1).reshape(weight.shape[0], -1)
+    batch, (inputs, *size), kernel = tuple(x.shape[: x.ndim - len(wanted)]), wanted, tuple(weight.shape[2:])
+    count, outputs = math.prod(batch), weight.shape[0]
+    columns = x.reshape(count, math.prod(wanted)).mT.reshape(*wanted, count)
+    images = columns.permute(*reversed(range(1, len(wanted))), 0, -1)  # (*reversed size, inputs, batch)
+    padded = nn.functional.pad(images, (0, 0, 0, 0, *(r for r in reach(kernel) for _ in range(2))))
+    # All that the kernel sees from each point, so that the product comes out point by point, as a state is stored.
+    shifted = [padded[_window(place, size)] for place in itertools.product(*map(range, kernel))]
+    patches = torch.stack(shifted, len(size)).reshape(math.prod(size), len(shifted) * inputs, count)
+    matrix = weight.movedim(1, -1).reshape(outputs, len(shifted) * inputs)
     y = torch.bmm(matrix.expand(len(patches), *matrix.shape), patches)
     if bias is not None:
         y = y + bias[:, None]
-    y = y.reshape(*reversed(size), weight.shape[0], -1)
-    return y.permute(*reversed(range(y.ndim))).reshape(*batch, weight.shape[0], *size)
+    y = y.reshape(*reversed(size), outputs, count)
+    return y.permute(*reversed(range(y.ndim))).reshape(*batch, outputs, *size)
+
+
+def _window(start: Shape, size: Sequence[int]) -> tuple[slice, ...]:
+    """The window of this size from `start` on, of an array whose grid axes are reversed."""
+    return tuple(slice(k, k + n) for k, n in reversed(list(zip(start, size, strict=True))))
 
 
 def image_mask(grid: Shape, size: Shape, start: Shape, like: torch.Tensor) -> torch.Tensor:

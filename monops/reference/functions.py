@@ -191,3 +191,21 @@ FUNCTIONS: dict[str, Reference] = {
         lambda s: 1 / np.expm1(np.exp(s)),
     ),
 }
+
+
+def _supported(reference: Reference) -> Reference:
+    """The same function where the parameter `mask` is one, and zero kept where it is zero."""
+
+    def value(x: Array, mask: Any = 1.0, **parameters: Any) -> Array:
+        return np.where(mask == 1, reference.value(x, **parameters), np.where(x == 0, 0.0, np.inf))
+
+    def prox(v: Array, step: float, mask: Any = 1.0, **parameters: Any) -> Array:
+        return np.where(mask == 1, reference.prox(v, step, **parameters), 0.0)
+
+    def prox_derivative(v: Array, step: float, mask: Any = 1.0, **parameters: Any) -> Array:
+        return np.where(mask == 1, reference.prox_derivative(v, step, **parameters), 0.0)
+
+    return Reference(value, prox, prox_derivative)
+
+
+FUNCTIONS |= {f"Supported {name}": _supported(reference) for name, reference in FUNCTIONS.items()}
