@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from monops.reference.convolution import Shape, circular, embedding, kernel_gradient, zero_padded
 
@@ -61,37 +63,38 @@ class Tiers:
         """How far the kernels reach."""
         return tuple(k // 2 for k in self.U.shape[2:])
 
-    def frame(self, tier: int) -> np.ndarray:
+    def frame(self, tier: int) -> sparse.csr_array:
         """The matrix from a tier's image to its grid."""
         channels, *grid = self.shapes[tier]
-        return embedding((channels, *grid), (channels, *self.images[tier]), (0, *self.reach)).toarray()
+        return embedding((channels, *grid), (channels, *self.images[tier]), (0, *self.reach))
 
     @property
     def free(self) -> np.ndarray:
         """Which entries of a flat state are not kept at zero."""
-        return np.concatenate([self.frame(i).any(axis=1) for i in range(len(self.A))])
+        return np.concatenate([self.frame(i).sum(axis=1) > 0 for i in range(len(self.A))])
 
-    def embed(self, tier: int) -> np.ndarray:
+    def embed(self, tier: int) -> sparse.csr_array:
         """The matrix from the sampled grid of a tier to the grid of the next."""
         channels = len(self.A[tier + 1])
         sampled = tuple(n // s for n, s in zip(self.grids[tier], self.stride, strict=True))
         start = tuple(r - -(-r // s) for r, s in zip(self.reach, self.stride, strict=True))
-        return embedding((channels, *self.grids[tier + 1]), (channels, *sampled), (0, *start)).toarray()
+        return embedding((channels, *self.grids[tier + 1]), (channels, *sampled), (0, *start))
 
-    def blocks(self) -> tuple[Arrays, Arrays, Arrays]:
+    @cached_property
+    def blocks(self) -> tuple[list[sparse.csr_array], list[sparse.csr_array], list[sparse.csr_array]]:
         """The matrices A_ii, A_{i+1,i} and B_ii."""
         roots, downs = np.sqrt(np.abs(self.g)), np.sqrt(np.abs(self.g_down))
-        A = [circular(s * _unit(w), n).toarray() for w, s, n in zip(self.A, roots, self.grids, strict=True)]
-        B = [circular(s * _unit(w), n).toarray() for w, s, n in zip(self.B, self.h, self.grids, strict=True)]
+        A = [circular(s * _unit(w), n) for w, s, n in zip(self.A, roots, self.grids, strict=True)]
+        B = [circular(s * _unit(w), n) for w, s, n in zip(self.B, self.h, self.grids, strict=True)]
         down = [
-            self.embed(i) @ circular(s * _unit(w), self.grids[i], self.stride).toarray()
+            sparse.csr_array(self.embed(i) @ circular(s * _unit(w), self.grids[i], self.stride))
             for i, (w, s) in enumerate(zip(self.down, downs, strict=True))
         ]
         return A, down, B
 
     def full(self) -> tuple[np.ndarray, np.ndarray]:
         """The block matrices A and B."""
-        diagonal, down, B_diagonal = self.blocks()
+        diagonal, down, B_diagonal = ([block.toarray() for block in blocks] for blocks in self.blocks)
         at, size = self.slices, self.slices[-1].stop
         A, B = np.zeros((size, size)), np.zeros((size, size))
         for i in range(len(diagonal)):
@@ -106,18 +109,36 @@ class Tiers:
         A, B = self.full()
         return self.m * np.eye(len(A)) + A.T @ A - B + B.T
 
+    def apply(self, z: np.ndarray) -> np.ndarray:
+        """M z on flat states, by products with the sparse blocks of A and B. Shapes: z (batch, size of a state)."""
+        diagonal, down, B = self.blocks
+        parts = [z[:, at].T for at in self.slices]
+        of_A = [block @ part for block, part in zip(diagonal, parts, strict=True)]
+        rows = [self.m * part for part in parts]
+        for i, D in enumerate(down):
+            coupled = D @ parts[i]
+            of_A[i + 1] = of_A[i + 1] + coupled
+            # B_{i+1,i} = -A_{i+1,i+1}ᵀ D, and its transpose in the row above.
+            rows[i + 1] = rows[i + 1] + diagonal[i + 1].T @ coupled
+            rows[i] = rows[i] - D.T @ (diagonal[i + 1] @ parts[i + 1])
+        for i, block in enumerate(diagonal):
+            rows[i] = rows[i] + block.T @ of_A[i] - B[i] @ parts[i] + B[i].T @ parts[i]
+            if i < len(down):
+                rows[i] = rows[i] + down[i].T @ of_A[i + 1]
+        return np.concatenate(rows).T
+
     def inject(self, x: np.ndarray) -> np.ndarray:
         """U x + bias on flat states. Shapes: (batch, inputs, *size) → (batch, size of a state)."""
-        y = x.reshape(len(x), -1) @ zero_padded(self.U, self.images[0]).toarray().T
+        y = (zero_padded(self.U, self.images[0]) @ x.reshape(len(x), -1).T).T
         if self.bias is not None:
             y = y + np.repeat(self.bias, np.prod(self.images[0]))
         state = np.zeros((len(x), self.slices[-1].stop))
-        state[:, self.slices[0]] = y @ self.frame(0).T
+        state[:, self.slices[0]] = (self.frame(0) @ y.T).T
         return state
 
     def gradients(self, x: np.ndarray, G: np.ndarray, g_b: np.ndarray) -> Mapping[str, np.ndarray | Arrays]:
         """Gradients in all parameters, from G in the matrix M and g_b in U x + bias."""
-        diagonal, down, _ = self.blocks()
+        diagonal, down, _ = self.blocks
         A, _ = self.full()
         at = self.slices
         of_A, of_B = A @ (G + G.T), G.T - G
