@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from monops.errors import CheckpointError
 
 FORMAT = "monops-checkpoint"
-VERSION = 1
+VERSION = 2
 
 
 def save(path: str | Path, content: Mapping[str, Any]) -> None:

@@ -1,13 +1,14 @@
-"""Whole models around an equilibrium layer; the paper's fully connected network among them."""
+"""Whole models around an equilibrium layer, those of the paper for MNIST among them."""
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
 from monops import splitting
 from monops.functions import ReLU
-from monops.nn import Equilibrium, MonotoneDense
+from monops.nn import Equilibrium, MonotoneConv, MonotoneDense, MonotoneLinear, MonotoneMultiTier
 from monops.splitting import PeacemanRachford, SplittingMethod
 
 _TUNED = PeacemanRachford("auto")
@@ -29,25 +30,27 @@ class Classifier(nn.Module):
 
     Args:
         layer: an equilibrium layer, whose z has shape (n, *state).
-        features: how many numbers make one z.
+        features: how many numbers make one z, after pooling.
         classes: how many logits come out.
         flatten: whether the layer takes each image as one vector.
+        pool: the mean of this many pixels along each axis of z is read out; 1 for z as it is.
 
     Shapes:
         x: (n, *image); the logits: (n, classes).
 
     Example:
         >>> import torch
-        >>> from monops.models import digits_dense
-        >>> digits_dense()(torch.zeros(3, 1, 8, 8)).shape
+        >>> from monops.models import MODELS
+        >>> MODELS["digits", "conv"]()(torch.zeros(3, 1, 8, 8)).shape
         torch.Size([3, 10])
     """
 
-    def __init__(self, layer: Equilibrium, features: int, classes: int, *, flatten: bool = True) -> None:
+    def __init__(self, layer: Equilibrium, features: int, classes: int, *, flatten: bool = True, pool: int = 1) -> None:
         super().__init__()
         self.layer = layer
         self.readout = nn.Linear(features, classes)
         self.flatten = flatten
+        self.pool = pool
 
     def equilibrium(self, x: Tensor) -> Tensor:
         """The layer's equilibrium for the images x: (n, *state)."""
@@ -58,28 +61,53 @@ class Classifier(nn.Module):
         return x.flatten(1) if self.flatten else x
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.readout(self.equilibrium(x).flatten(1))
+        z = self.equilibrium(x)
+        if self.pool > 1:
+            z = nn.functional.avg_pool2d(z, self.pool)
+        return self.readout(z.flatten(1))
 
 
-def mnist_dense(method: SplittingMethod = _TUNED, *, tol: float = 1e-2, max_steps: int = 500) -> Classifier:
-    """The paper's dense network for MNIST: 784 → 87 units, m = 1, ReLU; 84,313 parameters.
+def _dense(inputs: int, features: int) -> Callable[..., Classifier]:
+    """Fully connected: the image as one vector, all units read out."""
 
-    Args:
-        method: how the equilibrium is found.
-        tol: the relative residual at which a solve ends.
-        max_steps: the number of steps after which a solve ends anyhow, with a warning.
+    def model(method: SplittingMethod = _TUNED, **options: Any) -> Classifier:
+        return Classifier(_layer(MonotoneDense(inputs, features), method, **options), features, 10)
 
-    Source: Winston and Kolter, "Monotone operator equilibrium networks", 2020.
-    """
-    return _dense(784, 87, 10, method, tol, max_steps)
+    return model
 
 
-def digits_dense(method: SplittingMethod = _TUNED, *, tol: float = 1e-2, max_steps: int = 500) -> Classifier:
-    """Such a network for 8×8 digits: 64 → 200 units; 95,010 parameters. Arguments as for `mnist_dense`."""
-    return _dense(64, 200, 10, method, tol, max_steps)
+def _conv(channels: int, side: int, pool: int) -> Callable[..., Classifier]:
+    """One zero-padded convolution, averaged over squares and read out."""
+
+    def model(method: SplittingMethod = _TUNED, **options: Any) -> Classifier:
+        layer = _layer(MonotoneConv(1, channels, (side, side)), method, **options)
+        return Classifier(layer, channels * (side // pool) ** 2, 10, flatten=False, pool=pool)
+
+    return model
 
 
-def _dense(inputs: int, features: int, classes: int, method: SplittingMethod, tol: float, max_steps: int) -> Classifier:
-    linear = MonotoneDense(inputs, features, m=1.0)
-    layer = Equilibrium(linear, ReLU(), method, tol=tol, max_steps=max_steps)
-    return Classifier(layer, features, classes)
+def _multitier(channels: tuple[int, ...], side: int) -> Callable[..., Classifier]:
+    """Tiers of convolutions, of which the last one is read out, its border of zeros included."""
+
+    def model(method: SplittingMethod = _TUNED, **options: Any) -> Classifier:
+        linear = MonotoneMultiTier(1, channels, (side, side), border=True)
+        layer = _layer(linear, method, **options)
+        return Classifier(layer, linear.space.sizes[-1], 10, flatten=False)
+
+    return model
+
+
+def _layer(linear: MonotoneLinear, method: SplittingMethod, tol: float = 1e-2, max_steps: int = 500) -> Equilibrium:
+    return Equilibrium(linear, ReLU(), method, tol=tol, max_steps=max_steps)
+
+
+# By data set and kind. Each takes a splitting method, and `tol` and `max_steps` of the solves. Those for MNIST are the
+# networks of Winston & Kolter 2020, with 84,313, 79,500 and 81,394 parameters; all have m = 1.
+MODELS: dict[tuple[str, str], Callable[..., Classifier]] = {
+    ("digits", "dense"): _dense(64, 200),
+    ("digits", "conv"): _conv(32, 8, pool=2),
+    ("digits", "multitier"): _multitier((16, 32, 32), 8),
+    ("mnist", "dense"): _dense(784, 87),
+    ("mnist", "conv"): _conv(54, 28, pool=4),
+    ("mnist", "multitier"): _multitier((16, 32, 32), 28),
+}

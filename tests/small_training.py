@@ -10,7 +10,7 @@ from monops import data
 from monops.data import Dataset
 from monops.train import Options, Training
 
-SMALL = Options(model="digits", epochs=3, batch=16, rate=2e-3, tune_every=4)
+SMALL = Options(data="digits", epochs=3, batch=16, rate=2e-3, tune_every=4)
 BATCHES = 10  # of an epoch on `small_digits`
 IMAGES = 16 * BATCHES - 3  # so the last batch is smaller
 

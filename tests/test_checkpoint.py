@@ -107,7 +107,7 @@ class Malicious:
 
 def test_reading_executes_nothing(tmp_path: Path) -> None:
     path, made = tmp_path / "checkpoint.pt", tmp_path / "made"
-    evil = {"format": checkpoint.FORMAT, "version": 1, "content": {"x": Malicious(made)}}
+    evil = {"format": checkpoint.FORMAT, "version": 2, "content": {"x": Malicious(made)}}
     for write in (torch.save, lambda what, where: where.write_bytes(pickle.dumps(what))):
         write(evil, path)
         with pytest.raises(CheckpointError, match="foreign"):
@@ -122,9 +122,9 @@ def test_reading_executes_nothing(tmp_path: Path) -> None:
         ({"weights": torch.ones(2)}, "another program"),
         (
             {"format": checkpoint.FORMAT, "version": 99, "content": {}},
-            "version 99, wanted version 1",
+            "version 99, wanted version 2",
         ),
-        ({"format": checkpoint.FORMAT, "version": 1}, "without content"),
+        ({"format": checkpoint.FORMAT, "version": 2}, "without content"),
     ],
 )
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, record: Any, message: str) -> None:

@@ -151,7 +151,7 @@ def test_bad_input_is_answered_in_one_line(run: Run, arguments: list[str], messa
     [
         (["digits", "--method", "douglas-rachford"], "method: got douglas-rachford, but the run of"),
         (["digits", "--seed", "5"], "seed: got 5, but the run of"),
-        (["mnist", "--data-root", "."], "model: got mnist, but the run of .* has digits"),
+        (["mnist", "--data-root", "."], "data: got mnist, but the run of .* has digits"),
     ],
 )
 def test_resuming_refuses_options_of_another_run(run: Run, finished: Path, arguments: list[str], message: str) -> None:

@@ -13,9 +13,10 @@ from small_training import SMALL, all_digits, assert_same, small_digits, trained
 from monops import plots
 from monops.data import Dataset
 from monops.errors import DeviceError, MonopsError, OptionError, StepSizeError
-from monops.models import METHODS, digits_dense, mnist_dense
+from monops.models import METHODS, MODELS
+from monops.nn import MonotoneConv, MonotoneMultiTier
 from monops.splitting import ForwardBackward
-from monops.train import DEFAULTS, Training, summarise
+from monops.train import DEFAULTS, KINDS, Training, summarise
 
 
 @pytest.fixture
@@ -26,15 +27,36 @@ def data() -> Dataset:
 # Models
 
 
-def test_the_mnist_network_has_the_parameters_of_the_paper() -> None:
-    assert sum(parameter.numel() for parameter in mnist_dense().parameters()) == 84313
+def count(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("build", [mnist_dense, digits_dense])
-def test_a_batch_may_be_empty(build: Any) -> None:
-    model = build()
-    side = 28 if build is mnist_dense else 8
-    assert model(torch.zeros(0, 1, side, side)).shape == (0, 10)
+@pytest.mark.parametrize(("model", "parameters"), [("dense", 84313), ("conv", 79500), ("multitier", 81394)])
+def test_the_mnist_networks_have_the_parameters_of_the_paper(model: str, parameters: int) -> None:
+    assert count(MODELS["mnist", model]()) == parameters
+
+
+def test_the_cifar_networks_would_have_the_parameters_of_the_paper() -> None:
+    single = MonotoneConv(3, 81, (32, 32))
+    assert count(single) + count(torch.nn.Linear(81 * 8 * 8, 10)) == 172218
+    tiers = MonotoneMultiTier(3, (16, 32, 60), (32, 32), border=True)
+    assert count(tiers) + count(torch.nn.Linear(tiers.space.sizes[-1], 10)) == 170194
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_batch_may_be_empty(name: tuple[str, str]) -> None:
+    side = 28 if name[0] == "mnist" else 8
+    assert MODELS[name]()(torch.zeros(0, 1, side, side)).shape == (0, 10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_model_learns_and_is_compared(kind: str, data: Dataset) -> None:
+    training = trained(replace(SMALL, model=kind, epochs=4), data)
+    losses = [record["loss"] for record in training.curve]
+    assert losses[-1] < 0.92 * losses[0]  # the multi-tier network is the slowest to start
+    figures = summarise(training, data)
+    assert figures["reference_passed"]
+    assert (figures["data"], figures["model"]) == ("digits", kind)
 
 
 def test_every_method_has_its_name() -> None:
@@ -46,7 +68,7 @@ def test_every_method_has_its_name() -> None:
 
 
 def test_the_digits_are_learnt() -> None:
-    training = trained(replace(DEFAULTS["digits"], epochs=2), all_digits())
+    training = trained(replace(DEFAULTS["digits", "dense"], epochs=2), all_digits())
     assert training.accuracy(all_digits().test_x, all_digits().test_y) > 0.9
     losses = [record["loss"] for record in training.curve]
     assert losses[0] > 2 * losses[-1]
@@ -134,7 +156,8 @@ def test_a_fixed_step_without_proof_is_located(data: Dataset) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"model": "cifar"}, "model: got 'cifar', wanted one of digits, mnist"),
+        ({"data": "cifar"}, "data: got 'cifar', wanted one of digits, mnist"),
+        ({"model": "transformer"}, "model: got 'transformer', wanted one of dense, conv, multitier"),
         ({"method": "newton"}, "method: got 'newton', wanted one of .*peaceman-rachford"),
         ({"dtype": "float16"}, "dtype: got 'float16', wanted one of float32, float64"),
         ({"step": 0.0}, "step: got 0.0, wanted a number > 0"),

@@ -41,7 +41,7 @@ def test_a_resumed_run_is_the_same_bit_for_bit(method: str, data: Dataset, tmp_p
     options = replace(SMALL, method=method)
     path = tmp_path / "new" / "folder" / "checkpoint.pt"
     Training(replace(options, epochs=1)).run(data, path)
-    resumed = Training.resume(path, epochs=3, model="digits", method=method)
+    resumed = Training.resume(path, epochs=3, data="digits", method=method)
     resumed.run(data, path)
     whole = trained(options, data)
     assert_same(resumed, whole)
@@ -65,7 +65,7 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "epoch 1/2" not in done.stdout
     assert "epoch 2/2" in done.stdout
-    whole = trained(replace(DEFAULTS["digits"], epochs=2), all_digits())
+    whole = trained(replace(DEFAULTS["digits", "dense"], epochs=2), all_digits())
     assert_same(Training.resume(path), whole)
     assert sorted(os.listdir(tmp_path)) == ["checkpoint.pt", "report.png"]
 
@@ -86,7 +86,8 @@ def saved(data: Dataset, tmp_path: Path) -> Path:
         ({"tol": 1e-3}, "tol: got 0.001"),
         ({"step": 0.5}, "step: got 0.5, but the run of .* has auto"),
         ({"dtype": "float64"}, "dtype: got float64"),
-        ({"model": "mnist"}, "model: got mnist"),
+        ({"data": "mnist"}, "data: got mnist"),
+        ({"model": "conv"}, "model: got conv, but the run of .* has dense"),
         ({"speed": 9}, "speed: got 9, but the run of .* has None"),
         ({"epochs": 0}, "epochs: got 0, wanted a whole number ≥ 1"),
     ],

@@ -7,6 +7,7 @@ right (an option, a file, a checkpoint, a solve that diverged); 130 when interru
 import sys
 
 from monops.errors import MonopsError
+from monops.memory import reuse_freed
 
 _EXTRA = ("typer", "rich", "matplotlib", "sklearn")
 
@@ -14,6 +15,7 @@ _EXTRA = ("typer", "rich", "matplotlib", "sklearn")
 def main() -> None:
     """Run the command line on `sys.argv`, and end the process with its exit code."""
     try:
+        reuse_freed()
         from monops.cli.commands import app
 
         app(prog_name="monops")

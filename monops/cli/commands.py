@@ -18,7 +18,7 @@ from monops.cli.display import TrainingProgress, checks_table, figures_table, wa
 from monops.data import Dataset
 from monops.errors import OptionError
 from monops.models import METHODS
-from monops.train import DEFAULTS, DTYPES, Training, check_device, summarise
+from monops.train import DEFAULTS, DTYPES, KINDS, Training, check_choice, check_device, summarise
 
 app = typer.Typer(
     help="Monotone operators, splitting methods and equilibrium networks.",
@@ -64,23 +64,25 @@ Resume = Annotated[
         "--epochs, --device, --threads, --out and --json may differ.",
     ),
 ]
+Model = Annotated[str | None, typer.Option(help=f"One of {', '.join(KINDS)}.", show_default="dense")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")]
 
 
-def _epochs(model: str) -> Any:
-    default = str(DEFAULTS[model].epochs)
-    return typer.Option(help="How often to go through the training part.", show_default=default)
+def _epochs(dataset: str) -> Any:
+    defaults = sorted({options.epochs for (name, _), options in DEFAULTS.items() if name == dataset})
+    return typer.Option(help="How often to go through the training part.", show_default=" or ".join(map(str, defaults)))
 
 
-def _out(model: str) -> Any:
+def _out(dataset: str) -> Any:
     return typer.Option(
         help="Folder for checkpoint.pt and report.png; those of an earlier run are replaced.",
-        show_default=f"runs/{model}, or the checkpoint's",
+        show_default=f"runs/{dataset}, runs/{dataset}-MODEL, or the checkpoint's",
     )
 
 
 @train.command("digits")
 def train_digits(
+    model: Model = None,
     method: Method = None,
     step: StepSize = None,
     tol: Tolerance = None,
@@ -94,7 +96,7 @@ def train_digits(
     json_file: Json = None,
 ) -> None:
     """Train on the 8×8 handwritten digits that come with scikit-learn; no download."""
-    options = _options("digits", method, step, tol, epochs, seed, device, dtype, threads)
+    options = _options("digits", model, method, step, tol, epochs, seed, device, dtype, threads)
     _train(options, data.digits, out, resume, json_file)
 
 
@@ -104,6 +106,7 @@ def train_mnist(
         Path,
         typer.Option(metavar="DIR", help="Folder with MNIST's four IDX files, gzipped or not."),
     ],
+    model: Model = None,
     method: Method = None,
     step: StepSize = None,
     tol: Tolerance = None,
@@ -116,8 +119,8 @@ def train_mnist(
     resume: Resume = None,
     json_file: Json = None,
 ) -> None:
-    """Train the fully connected network of Winston and Kolter (2020) on MNIST."""
-    options = _options("mnist", method, step, tol, epochs, seed, device, dtype, threads)
+    """Train the networks of Winston and Kolter (2020) for MNIST: fully connected, of one convolution, or multi-tier."""
+    options = _options("mnist", model, method, step, tol, epochs, seed, device, dtype, threads)
     _train(options, lambda: data.mnist(data_root), out, resume, json_file)
 
 
@@ -153,7 +156,8 @@ def verify(
 
 
 def _options(
-    model: str,
+    dataset: str,
+    model: str | None,
     method: str | None,
     step: str | None,
     tol: float | None,
@@ -166,7 +170,8 @@ def _options(
     """The options that were given, by their names in `Options`."""
     options = {"method": method, "step": _step(step), "tol": tol, "epochs": epochs}
     options |= {"seed": seed, "device": device, "dtype": dtype, "threads": threads}
-    return {"model": model} | {name: v for name, v in options.items() if v is not None}
+    options["model"] = model
+    return {"data": dataset} | {name: v for name, v in options.items() if v is not None}
 
 
 def _step(text: str | None) -> float | str | None:
@@ -187,8 +192,9 @@ def _train(
 ) -> None:
     from monops import plots  # here, as the help should not wait for matplotlib
 
-    model = options["model"]
-    out = out or (resume.parent if resume else Path("runs") / model)
+    name, model = options["data"], options.get("model", "dense")
+    check_choice("model", model, KINDS)
+    out = out or (resume.parent if resume else Path("runs") / (name if model == "dense" else f"{name}-{model}"))
     _require_writable("--out", out, folder=True)
     if json_file is not None:
         _require_writable("--json", json_file, folder=False)
@@ -199,9 +205,9 @@ def _train(
         if resume:
             training = Training.resume(resume, **options)
         else:
-            training = Training(replace(DEFAULTS[model], **options))
+            training = Training(replace(DEFAULTS[name, model], **options))
         dataset = load()
-        with _resumable(errors, model, target), TrainingProgress(console, training) as progress:
+        with _resumable(errors, name, target), TrainingProgress(console, training) as progress:
             training.run(dataset, target, on_batch=progress.on_batch, on_epoch=progress.on_epoch)
         with console.status("comparing with the SciPy reference, drawing"):
             figures = summarise(training, dataset)
@@ -215,12 +221,12 @@ def _train(
 
 
 @contextmanager
-def _resumable(errors: Console, model: str, target: Path) -> Iterator[None]:
+def _resumable(errors: Console, dataset: str, target: Path) -> Iterator[None]:
     """On Ctrl-C, say how to go on."""
     try:
         yield
     except KeyboardInterrupt:
-        how = f"go on with: monops train {model} --resume {target}"
+        how = f"go on with: monops train {dataset} --resume {target}"
         errors.print(Text(f"interrupted; {how if target.exists() else 'no epoch is done yet'}"))
         raise typer.Exit(130) from None
 

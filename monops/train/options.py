@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from monops.errors import DeviceError, OptionError
-from monops.models import METHODS, digits_dense, mnist_dense
+from monops.models import METHODS, MODELS
 from monops.splitting import StepSize
 
-MODELS = {"digits": digits_dense, "mnist": mnist_dense}
+DATA, KINDS = (tuple(dict.fromkeys(names)) for names in zip(*MODELS, strict=True))
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 CHANGEABLE = ("epochs", "device", "threads")  # what may differ when a run goes on
 
@@ -22,7 +22,8 @@ class Options:
     """What determines a run; together with the data, and on one machine, bit for bit.
 
     Args:
-        model: the model and its data set: "digits" or "mnist".
+        data: the data set: "digits" or "mnist".
+        model: the kind of model for it: "dense", "conv" or "multitier", see `monops.models.MODELS`.
         method: the splitting method: one of `monops.models.METHODS`.
         step: its step size > 0, or "auto": tuned on a fixed batch as training goes on.
         tol: the relative residual at which a solve ends, in (0, 1).
@@ -43,7 +44,8 @@ class Options:
         DeviceError: there is no such device.
     """
 
-    model: str
+    data: str
+    model: str = "dense"
     method: str = "peaceman-rachford"
     step: StepSize = "auto"
     tol: float = 1e-2
@@ -59,8 +61,8 @@ class Options:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        for name, known in (("model", MODELS), ("method", METHODS), ("dtype", DTYPES)):
-            _check_choice(name, getattr(self, name), known)
+        for name, known in (("data", DATA), ("model", KINDS), ("method", METHODS), ("dtype", DTYPES)):
+            check_choice(name, getattr(self, name), known)
         for name, bound in (("step", math.inf), ("tol", 1.0), ("rate", math.inf)):
             if not (name == "step" and self.step == "auto"):
                 _check_number(name, getattr(self, name), bound)
@@ -80,7 +82,8 @@ def merge(saved: Mapping[str, Any], changes: Mapping[str, Any], path: str | Path
     return Options(**{**saved, **changes})
 
 
-def _check_choice(name: str, value: Any, known: Collection[str]) -> None:
+def check_choice(name: str, value: Any, known: Collection[str]) -> None:
+    """Raise an `OptionError` unless the option's value is one of those known."""
     if value not in known:
         raise OptionError(f"{name}: got {value!r}, wanted one of {', '.join(known)}")
 
@@ -109,7 +112,12 @@ def check_device(name: str) -> None:
         raise DeviceError(f"device: got {name!r}, wanted one that is there ({reason})") from error
 
 
+# What suits each data set and model best, of all that was tried.
 DEFAULTS = {
-    "digits": Options(model="digits", epochs=15, batch=16, rate=3e-3),
-    "mnist": Options(model="mnist"),
+    ("digits", "dense"): Options(data="digits", epochs=15, batch=16, rate=3e-3),
+    ("digits", "conv"): Options(data="digits", model="conv", epochs=15, batch=32, rate=3e-3),
+    ("digits", "multitier"): Options(data="digits", model="multitier", epochs=15, batch=16, rate=3e-3),
+    ("mnist", "dense"): Options(data="mnist"),
+    ("mnist", "conv"): Options(data="mnist", model="conv", threads=2),
+    ("mnist", "multitier"): Options(data="mnist", model="multitier", threads=2),
 }

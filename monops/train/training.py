@@ -15,10 +15,10 @@ from torch.nn import functional
 from monops import checkpoint
 from monops.data import Dataset
 from monops.errors import CheckpointError, ConvergenceWarning, MonopsError, NonFiniteError, OptionError, StepSizeError
-from monops.models import METHODS, Classifier
+from monops.models import METHODS, MODELS, Classifier
 from monops.result import Status
 from monops.splitting import StepSize
-from monops.train.options import DTYPES, MODELS, Options, merge
+from monops.train.options import DTYPES, Options, merge
 
 _REPORT_EVERY = 20  # batches between two looks at the loss, each of which waits for the device
 _TEST_BATCH = 1000
@@ -276,5 +276,5 @@ def _new_model(options: Options) -> Classifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         method = METHODS[options.method](step=options.step)
-        model = MODELS[options.model](method, tol=options.tol, max_steps=options.max_steps)
+        model = MODELS[options.data, options.model](method, tol=options.tol, max_steps=options.max_steps)
     return model.to(options.device, DTYPES[options.dtype])
