@@ -224,6 +224,11 @@ def clip(x: Array, lower: float | Array, upper: float | Array) -> Array:
     return namespace(x).clip(x, lower, upper)
 
 
+def add_multiple(x: Array, factor: float, y: Array) -> Array:
+    """x + factor · y, by one kernel where the library has it."""
+    return torch.add(x, y, alpha=factor) if isinstance(x, torch.Tensor) else x + factor * y
+
+
 def relu(x: Array) -> Array:
     """max(x, 0) by one kernel; its derivative at 0 is 0."""
     return torch.relu(x) if isinstance(x, torch.Tensor) else np.maximum(x, 0)

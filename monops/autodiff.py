@@ -43,16 +43,16 @@ class Problem(ABC):
         """The solution x, by any means; called without gradients, on plain tensors."""
 
     @abstractmethod
-    def equation(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """G(x, θ), differentiable in θ, and whatever tensor on the way to it the linearised solves can use."""
+    def equation(self, x: torch.Tensor) -> torch.Tensor:
+        """G(x, θ), differentiable in θ."""
 
     @abstractmethod
-    def tangent(self, x: torch.Tensor, r: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        """v with (∂G/∂x) v = r at the solution x; differentiable. `known` is what `equation` gave beside G."""
+    def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+        """v with (∂G/∂x) v = r at the solution x; differentiable."""
 
     @abstractmethod
-    def cotangent(self, x: torch.Tensor, g: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        """u with (∂G/∂x)ᴴ u = g at the solution x; differentiable. `known` is what `equation` gave beside G."""
+    def cotangent(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        """u with (∂G/∂x)ᴴ u = g at the solution x; differentiable."""
 
 
 def solve_implicitly(problem: Problem) -> torch.Tensor:
@@ -83,10 +83,10 @@ class _Implicit(torch.autograd.Function):
         wanted = [i for i, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
         grads: list[torch.Tensor | None] = [None] * (len(theta) + 1)
         with _full_precision(theta):
-            equation = _equation_of(ctx.rebuild, theta, wanted, x)
-            _, pull, known = _pull_back(equation, [theta[i] for i in wanted])
-            u = ctx.rebuild(theta).cotangent(x, g, known)
-            for i, grad in zip(wanted, pull(-u), strict=True):
+            u = -ctx.rebuild(theta).cotangent(x, g)
+            # Only now, so that what this evaluation keeps for its derivative takes no memory during the solve.
+            pull = torch.func.vjp(_equation_of(ctx.rebuild, theta, wanted, x), *(theta[i] for i in wanted))[1]
+            for i, grad in zip(wanted, pull(u), strict=True):
                 grads[i + 1] = grad
         return tuple(grads)
 
@@ -97,10 +97,10 @@ class _Implicit(torch.autograd.Function):
         # A push-forward as the pull-back of a pull-back, since forward mode does not nest inside a custom function.
         equation = _equation_of(ctx.rebuild, theta, moving, x)
         with _full_precision(theta):
-            primal, pull, known = _pull_back(equation, [theta[i] for i in moving])
+            primal, pull = torch.func.vjp(equation, *(theta[i] for i in moving))[:2]
             push = torch.func.vjp(pull, torch.zeros_like(primal))[1]
             (r,) = push(tuple(tangents[i] for i in moving))
-            return cast(torch.Tensor, -ctx.rebuild(theta).tangent(x, r, known))
+            return cast(torch.Tensor, -ctx.rebuild(theta).tangent(x, r))
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], flat: tree.Flat, *theta: torch.Tensor) -> tuple[torch.Tensor, int]:
@@ -122,23 +122,15 @@ def _full_precision(theta: Sequence[torch.Tensor]) -> torch.autocast:
 
 
 def _equation_of(rebuild: Any, theta: list[torch.Tensor], chosen: list[int], x: torch.Tensor) -> Any:
-    """G(x, ·), and what it gives beside, as functions of the chosen ones among the tensors θ."""
+    """G(x, ·) as a function of the chosen ones among the tensors θ."""
 
-    def equation(*values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def equation(*values: torch.Tensor) -> torch.Tensor:
         every = list(theta)
         for i, value in zip(chosen, values, strict=True):
             every[i] = value
-        G, known = cast(Problem, rebuild(every)).equation(x)
-        return G, known + 0 * G  # torch.func.vjp wants every output to depend on what it differentiates in
+        return cast(Problem, rebuild(every)).equation(x)
 
     return equation
-
-
-def _pull_back(equation: Any, values: list[torch.Tensor]) -> tuple[torch.Tensor, Any, torch.Tensor]:
-    """G, its pull-back, and what the equation gives beside G."""
-    (primal, known), pull = cast(Any, torch.func.vjp(equation, *values))
-    nothing = torch.zeros((), dtype=known.dtype, device=known.device).expand(known.shape)
-    return primal, lambda u: pull((u, nothing)), known
 
 
 def _pick(mapped: list[torch.Tensor], dims: tuple[int | None, ...], i: int) -> list[torch.Tensor]:

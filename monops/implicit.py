@@ -100,7 +100,9 @@ def equilibrium(
     options |= {"callback": callback, "compile": compile, "warn": warn}
     problem = EquilibriumProblem(A, B, z0.detach(), method, options, backward_tol, warm)
     point = solve_implicitly(problem)
-    return replace(problem.record["forward"], point=point)
+    result = problem.record["forward"]
+    problem.record["forward"] = result.figures()  # all that the graph has to keep
+    return replace(result, point=point)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,21 +148,21 @@ class EquilibriumProblem(Problem):
         self.record["forward"] = replace(result, point=result.point.detach())
         return result.point
 
-    def equation(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        v = x - self.step * self.A.apply(x)
-        return x - self.B.resolvent(self.step)(v), v
+    def equation(self, x: torch.Tensor) -> torch.Tensor:
+        return x - self.B.resolvent(self.step)(x - self.step * self.A.apply(x))
 
-    def cotangent(self, x: torch.Tensor, g: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        M, D = self._linearise(x, known)
-        g = self.A.arrange(g)
-        w = self._solve_linear(M.H, D.H, g / self.step)
-        return g + w - self.step * M.H.apply(w)
+    def cotangent(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        M, D = self._linearise(x)
+        b = self.A.arrange(g) / self.step
+        w = self._solve_linear(M.H, D.H, b)
+        return w + self.step * (b - M.H.apply(w))
 
-    def tangent(self, x: torch.Tensor, r: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        M, D = self._linearise(x, known)
+    def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+        M, D = self._linearise(x)
         return r + self._solve_linear(M, D, r / self.step - M.apply(r))
 
-    def _linearise(self, x: torch.Tensor, v: torch.Tensor) -> tuple[LinearOperator, LinearOperator]:
+    def _linearise(self, x: torch.Tensor) -> tuple[LinearOperator, LinearOperator]:
+        v = x - self.step * self.A.apply(x)
         return self.A.derivative(x), self.B.resolvent(self.step).derivative(v)
 
     def _solve_linear(self, M: LinearOperator, D: LinearOperator, b: torch.Tensor) -> Array:
@@ -171,7 +173,7 @@ class EquilibriumProblem(Problem):
         inner = EquilibriumProblem(
             Affine(M, b, claim=getattr(self.A, "claim", None)),
             FromResolvent(D, self.step),
-            torch.zeros_like(b.detach()),
+            torch.zeros((), dtype=b.dtype, device=b.device).expand(b.shape),
             self._tuned,
             options,
             warm=self.warm,
@@ -179,5 +181,6 @@ class EquilibriumProblem(Problem):
         )
         w = solve_implicitly(inner)
         if "forward" in inner.record and "forward" in self.record:  # else a mapped batch's solves went one by one
-            self.record["forward"].record["backward"] = inner.record["forward"]
+            self.record["forward"].record["backward"] = inner.record["forward"].figures()
+            inner.record["forward"] = inner.record["forward"].figures()
         return w

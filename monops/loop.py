@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from monops import compiled
-from monops.arrays import Array, Shape, detach, epsilon, is_torch, namespace, norm, to_numpy
+from monops.arrays import Array, Shape, detach, device_of, epsilon, full, is_torch, namespace, norm, to_numpy
 from monops.compiled import CompiledSteps
 from monops.errors import ShapeError
 from monops.linear import LinearOperator
@@ -43,14 +43,17 @@ class Loop:
         self.method, self.A, self.B, self.tol = method, A, B, tol
         self.rank = rank_of(A, B, z0)
         self.is_single = z0.ndim == self.rank
-        self.z0 = z0[None] if self.is_single else z0
-        batch: Shape = tuple(self.z0.shape[: self.z0.ndim - self.rank])
+        start = A.arrange(z0[None] if self.is_single else z0)
+        self.shape: Shape = tuple(start.shape)
+        batch = self.shape[: start.ndim - self.rank]
         self.plan = method.prepare(A, B)
         # Where A(0) = 0 and the solution is 0, the start is all that a residual can be compared with.
         xp, eps = namespace(z0), epsilon(z0.dtype)
-        scale = xp.maximum(A.scale(xp.zeros_like(self.z0), self.rank), eps * norm(self.z0, self.rank))
+        zero = xp.broadcast_to(full((), 0.0, z0.dtype, device_of(z0)), self.shape)
+        scale = xp.maximum(A.scale(zero, self.rank), eps * norm(start, self.rank))
         scale = xp.clip(detach(scale), max(atol / tol, float(xp.finfo(z0.dtype).tiny)), None)
         self.scale = xp.where(scale == np.inf, np.nan, scale)  # infinite data makes NaN of a residual, not 0
+        self.start: Array = start
         self.rows = np.arange(batch[0])
         self.residual = np.full(batch, np.inf)
         self.sample_steps = np.zeros(batch, dtype=int)
@@ -67,7 +70,8 @@ class Loop:
     ) -> Result:
         advance, plan = self.method.advance, self.plan
         state_after = CompiledSteps() if compile else compiled.state_after
-        state, point, steps = self.method.start(self.z0), self.z0, 0
+        state, point, steps = self.method.start(self.start), self.start, 0
+        del self.start  # whose memory the steps can use
         while steps < max_steps and self.unfinished:
             del point  # nothing but the state is kept while the next steps are made
             chunk = min(check_every, max_steps - steps)
@@ -90,10 +94,10 @@ class Loop:
 
     def _look(self, gap: Array, point: Array, steps: int) -> bool:
         """Update the residuals, by the only wait for the device, and tell whether a sample finished."""
-        if gap.shape != (len(self.rows), *self.z0.shape[1:]):
+        if gap.shape != (len(self.rows), *self.shape[1:]):
             raise ShapeError(
                 f"the operators' data makes states of shape {tuple(gap.shape)} of a start of shape "
-                f"{tuple(self.z0.shape)}: give a z0 with all batch axes"
+                f"{self.shape}: give a z0 with all batch axes"
             )
         residual = to_numpy(relative(gap, point, self.scale, self.rank))
         if self.unfinished == self.done.size and residual.min() > self.tol and residual.max() < np.inf:
@@ -135,7 +139,7 @@ class Loop:
             return plan, state
         index = rows_of(np.flatnonzero(~done), state)
         try:
-            plan = _take(plan, index, (len(self.rows), *self.z0.shape[1:]))
+            plan = _take(plan, index, (len(self.rows), *self.shape[1:]))
         except NotImplementedError:
             return plan, state
         if self.scale.ndim == self.done.ndim and self.scale.shape[0] > 1:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from monops.arrays import Array, namespace, norm, to_numpy
-from monops.errors import NotSingleValuedError
+from monops.errors import NotSingleValuedError, OptionError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_domain
 from monops.splitting import SplittingMethod
@@ -63,7 +63,7 @@ class Result:
         converged: which samples met the tolerance, shape (*batch).
         history: residuals over the course of the solve.
         method: the method used, with its step as a number.
-        problem: the operators A and B, kept for the error bound.
+        problem: the operators A and B, kept for the error bound; or None where only figures are kept.
     """
 
     point: Array = field(repr=False)
@@ -75,25 +75,37 @@ class Result:
     converged: np.ndarray = field(repr=False)
     history: History = field(repr=False)
     method: SplittingMethod
-    problem: tuple[MonotoneOperator, MonotoneOperator] = field(repr=False)
+    problem: tuple[MonotoneOperator, MonotoneOperator] | None = field(repr=False)
     record: dict[str, Result] = field(default_factory=dict, repr=False)
 
     @property
     def error_bound(self) -> np.ndarray:
         """A bound on the distance of each point to the true solution; see `error_bound`. Shape (*batch)."""
         step = getattr(self.method, "step", 1.0)
-        return error_bound(*self.problem, self.point, step=step)
+        return error_bound(*self._operators(), self.point, step=step)
 
     @property
     def backward(self) -> Result | None:
-        """The last linearised solve made to differentiate this result of `equilibrium`, if there was one."""
+        """The last linearised solve made to differentiate this result of `equilibrium`, if there was one.
+
+        Without point, state and problem, which take memory that the derivative needs.
+        """
         return self.record.get("backward")
 
     @property
     def predicted_rate(self) -> float | None:
         """The contraction factor a step which theory promises for this problem, or None."""
-        A, _ = self.problem
+        A, _ = self._operators()
         return self.method.rate(A.strong_monotonicity, A.lipschitz)
+
+    def _operators(self) -> tuple[MonotoneOperator, MonotoneOperator]:
+        if self.problem is None:
+            raise OptionError("this result was kept without its problem: it tells steps and residuals only")
+        return self.problem
+
+    def figures(self) -> Result:
+        """The same result without its arrays and operators: what is left are status, steps and residuals."""
+        return replace(self, point=None, state=None, problem=None)
 
 
 def error_bound(A: MonotoneOperator, B: MonotoneOperator, point: Array, *, step: float = 1.0) -> np.ndarray:

@@ -190,19 +190,19 @@ def initial_state(A: MonotoneOperator, B: MonotoneOperator, z0: Array | None) ->
     if z0 is None:
         if zero is None:
             raise OptionError("neither A nor B knows the shape of a state: give z0, an array to start from")
-        return A.arrange(zero)
+        return zero
     floating(z0)
     domain = common_domain(A, B)
     if domain is not None:
         kind = z0 if zero is None else zero
         check_array(z0, domain, kind.dtype, device_of(kind), "z0")
     if zero is None:
-        return A.arrange(z0)
+        return z0
     try:
         shape = np.broadcast_shapes(tuple(z0.shape), tuple(zero.shape))
     except ValueError as error:
         raise ShapeError(f"z0 of shape {tuple(z0.shape)} does not fit states {tuple(zero.shape)}") from error
-    return A.arrange(z0.expand(shape) if is_torch(z0) else np.broadcast_to(z0, shape))
+    return z0.expand(shape) if is_torch(z0) else np.broadcast_to(z0, shape)
 
 
 def _few(A: MonotoneOperator, B: MonotoneOperator, z0: Array, samples: int) -> Any:
@@ -212,7 +212,7 @@ def _few(A: MonotoneOperator, B: MonotoneOperator, z0: Array, samples: int) -> A
         return A, B, z0
     index = rows_of(np.linspace(0, batch[0] - 1, samples).astype(int), z0)
     try:
-        return A.take(index, z0.shape), B.take(index, z0.shape), A.arrange(z0[index])
+        return A.take(index, z0.shape), B.take(index, z0.shape), z0[index]
     except NotImplementedError:
         return A, B, z0
 

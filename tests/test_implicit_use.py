@@ -72,6 +72,7 @@ def test_results_are_cut_off_from_the_graph() -> None:
     result = equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, **TIGHT)
     assert result.point.requires_grad
     assert not result.state.requires_grad
+    assert result.problem is not None
     A, _ = result.problem
     assert not A.linear.to_dense().requires_grad  # type: ignore[attr-defined]
     assert result.backward is None

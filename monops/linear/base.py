@@ -16,6 +16,7 @@ from monops.arrays import (
     Array,
     DType,
     Shape,
+    add_multiple,
     arrange,
     as_dtype,
     check_array,
@@ -239,11 +240,11 @@ class LinearOperator(ABC):
 
         return Scaled(scalar, self)
 
-    def shifted(self, before: Array, after: Array | None = None) -> Callable[[Array], Array]:
-        """The map x ↦ op(x + before) + after; kinds with a kernel for a product and a sum at once override it."""
-        if after is None:
-            return lambda x: self.apply(x + before)
-        return lambda x: self.apply(x + before) + after
+    def shifted(self, b: Array, before: float, after: float) -> Callable[[Array], Array]:
+        """The map x ↦ op(x + before · b) + after · b; kinds with a kernel for product and sum at once override it."""
+        if after == 0:
+            return lambda x: self.apply(add_multiple(x, before, b))
+        return lambda x: add_multiple(self.apply(add_multiple(x, before, b)), after, b)
 
     def _take(self, index: Array, shape: Shape) -> LinearOperator:
         """The operators of samples `index` along the first axis of states of this shape."""

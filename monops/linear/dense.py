@@ -88,8 +88,8 @@ class Dense(LinearOperator):
             return x @ matrix[..., 0, :, :].mT
         return (matrix @ x[..., None])[..., 0]
 
-    def shifted(self, before: Array, after: Array | None = None) -> Callable[[Array], Array]:
-        shift = self.apply(before) if after is None else self.apply(before) + after
+    def shifted(self, b: Array, before: float, after: float) -> Callable[[Array], Array]:
+        shift = before * self.apply(b) + after * b
         transposed = self.matrix.mT
         if self.matrix.ndim == 2 and is_torch(self.matrix):
             return lambda x: torch.addmm(shift, x, transposed) if x.ndim == 2 else x @ transposed + shift

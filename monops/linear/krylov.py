@@ -104,13 +104,13 @@ class _LinearSystem(Problem):
     def solve(self) -> torch.Tensor:
         return self.resolvent._solve(self.b.expand(*self.batch, *self.domain))
 
-    def equation(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.resolvent.system().apply(x) - self.b, x
+    def equation(self, x: torch.Tensor) -> torch.Tensor:
+        return self.resolvent.system().apply(x) - self.b
 
-    def tangent(self, x: torch.Tensor, r: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         return self.resolvent.apply(r)
 
-    def cotangent(self, x: torch.Tensor, g: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    def cotangent(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         return self.resolvent.H.apply(g)
 
 

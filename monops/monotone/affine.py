@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 
-from monops.arrays import Array, Shape, check_array, epsilon, full, norm, require_step
+from monops.arrays import Array, Shape, check_array, epsilon, full, namespace, norm, require_step
 from monops.errors import OptionError, ShapeError
 from monops.linear import Factored, Identity, LinearOperator, Sum
 from monops.monotone.base import MonotoneOperator, Resolvent, take_rows
@@ -101,7 +101,7 @@ class Affine(MonotoneOperator):
 
     def resolvent(self, step: float) -> AffineResolvent:
         R = self.linear.resolvent(require_step(step, self, "resolvent"))
-        return AffineResolvent(R, step * self.b)
+        return AffineResolvent(R, self.b, step)
 
     def scale(self, zero: Array, rank: int) -> Array:
         return norm(self.b, rank)
@@ -109,7 +109,8 @@ class Affine(MonotoneOperator):
     def zero(self) -> Array:
         M = self.linear
         batch = torch.broadcast_shapes(self.batch, M.batch)
-        return full((*batch, *M.domain), 0.0, M.dtype, M.device)
+        zero = full((), 0.0, M.dtype, M.device)
+        return namespace(zero).broadcast_to(zero, (*batch, *M.domain))  # one number, which takes no memory
 
     def arrange(self, x: Array) -> Array:
         return self.linear.arrange(x)
@@ -134,25 +135,28 @@ class Affine(MonotoneOperator):
 
 @dataclass(frozen=True, eq=False)
 class AffineResolvent(Resolvent):
-    """x ↦ R (x + before) + after.
+    """x ↦ R (x + before · b) + after · b.
 
-    The resolvent of the affine operator z ↦ M z - b has R = (I + step·M)⁻¹, before = step·b, and nothing after.
+    The resolvent of the affine operator z ↦ M z - b has R = (I + step·M)⁻¹, before = step and after = 0.
     """
 
     linear: LinearOperator
-    before: Array | None = field(default=None, metadata={"axes": "domain"})
-    after: Array | None = field(default=None, metadata={"axes": "domain"})
+    b: Array | None = field(default=None, metadata={"axes": "domain"})
+    before: float = 0.0
+    after: float = 0.0
 
     @cached_property
     def _kernel(self) -> tuple[Callable[[Array], Array], tuple[Any, ...]]:
         R = self.linear
-        kernel = R.apply if self.before is None else R.shifted(self.before, self.after)
+        kernel = R.apply if self.b is None else R.shifted(self.b, self.before, self.after)
         return kernel, (R.domain, R.dtype, R.device, "the resolvent")
 
     def __call__(self, x: Array) -> Array:
         if torch.compiler.is_compiling():
-            y = _uncompiled(self.linear, x if self.before is None else x + self.before)
-            return y if self.after is None else y + self.after
+            if self.b is None:
+                return _uncompiled(self.linear, x)
+            y = _uncompiled(self.linear, x + self.before * self.b)
+            return y if self.after == 0 else y + self.after * self.b
         kernel, wanted = self._kernel
         check_array(x, *wanted)
         return kernel(x)
@@ -164,11 +168,10 @@ class AffineResolvent(Resolvent):
         reflected = 2.0 * self.linear - Identity.like(self.linear)
         if isinstance(reflected, Sum):  # no structure of its own, hence no cheaper than two terms
             return super().reflected()
-        return AffineResolvent(reflected, self.before, self.before)
+        return AffineResolvent(reflected, self.b, self.before, self.before)
 
     def take(self, index: Array, shape: Shape) -> AffineResolvent:
-        shifts = (take_rows(shift, index, shape) for shift in (self.before, self.after))
-        return AffineResolvent(self.linear._take(index, shape), *shifts)
+        return replace(self, linear=self.linear._take(index, shape), b=take_rows(self.b, index, shape))
 
 
 @torch.compiler.disable

@@ -46,7 +46,8 @@ class Equilibrium(nn.Module):
             names the samples.
 
     Attributes:
-        last: the `Result` of the last call, cut off from the graph, with its `backward` once that is done; or None.
+        last: the `Result` of the last call, cut off from the graph, with its `backward` once that is done; or None. Its
+            `state` is kept with `warm_start` only; otherwise it is the point.
 
     Example:
         >>> import torch
@@ -110,7 +111,9 @@ class Equilibrium(nn.Module):
             raise NonFiniteError(self._diagnose(x, ~np.isfinite(result.residual)))
         if result.status is Status.MAX_STEPS:
             warn_of(result, self.options["tol"])
-        self.last = replace(result, point=result.point.detach())
+        point = result.point.detach()
+        # Between calls no more is kept than has a use.
+        self.last = replace(result, point=point, state=point if self.warm is None else result.state)
         self.method = result.method  # with the number that "auto" has found
         return self.linear.extract(result.point)
 

@@ -37,7 +37,8 @@ class DouglasRachford(SplittingMethod):
         R_A, J_B = plan
         u = R_A(z)
         y = J_B(u)
-        return Step(state=y + (z - u) / 2, point=y, gap=lambda: ((u + z) / 2 - y) / self.step)
+        state = y + (z - u) / 2  # which is z + y - x
+        return Step(state, point=y, gap=lambda: (z - state) / self.step)
 
     def rate(self, m: float, L: float) -> float | None:
         step = self._step_for(m, L)

@@ -37,7 +37,8 @@ class PeacemanRachford(SplittingMethod):
         R_A, J_B = plan
         u = R_A(z)
         y = J_B(u)
-        return Step(state=2 * y - u, point=y, gap=lambda: ((u + z) / 2 - y) / self.step)
+        state = 2 * y - u  # which is z + 2 (y - x)
+        return Step(state, point=y, gap=lambda: (z - state) / (2 * self.step))
 
     def rate(self, m: float, L: float) -> float | None:
         step = self._step_for(m, L)
