@@ -170,13 +170,13 @@ def layer_checks(name: str, layer: Equilibrium, x: torch.Tensor) -> Iterator[Che
     # What one tier adds to the error of a solve is in proportion to the whole state, not to that tier alone.
     yield check(f"{name}: output", output, reference.output(want), draw, kind="equilibrium", scale=size)
     g = draw.array(*want.shape)
-    names = [name for name, _ in linear.named_parameters()]
+    parameters = {key: p for key, p in linear.named_parameters() if p.numel()}
     inside = torch.as_tensor(_places(reference, state), device=state.device)
     cotangent = torch.zeros(state.shape, dtype=state.dtype, device=state.device).reshape(len(want), -1)
     cotangent[:, inside] = draw.put(g)
-    got = torch.autograd.grad(state, list(linear.parameters()), cotangent.reshape(state.shape))
+    got = torch.autograd.grad(state, list(parameters.values()), cotangent.reshape(state.shape))
     theirs = reference.gradients(*reference_equilibrium.gradient(matrix, b, want, g, slope))
-    for parameter, mine in zip(names, got, strict=True):
+    for parameter, mine in zip(parameters, got, strict=True):
         tiers = [value for key, value in theirs.items() if key.partition(".")[0] == parameter.partition(".")[0]]
         scale = float(np.sqrt(sum(np.sum(value**2) for value in tiers)))
         yield check(f"{name}: gradient in {parameter}", mine, theirs[parameter], draw, kind="gradient", scale=scale)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach, inverse, is_tracked
+from monops.arrays import Array, DType, Shape, detach, inverse, is_tracked, require_finite
 from monops.errors import ShapeError
 from monops.linear import fourier
 from monops.linear.base import LinearOperator
@@ -34,12 +34,17 @@ class ShiftInvariant(FrequencyMap):
         return Circulant(inverse(eye + step * S, symmetric=False, what=what), self.grid)
 
     def norm(self) -> float:
-        return float(torch.linalg.matrix_norm(detach(self.circulant.symbol), ord=2).max())
+        return float(torch.linalg.matrix_norm(self._finite_symbol(), ord=2).max())
 
     def monotonicity(self) -> float:
         self._require_square("monotonicity")
-        S = detach(self.circulant.symbol)
+        S = self._finite_symbol()
         return float(torch.linalg.eigvalsh((S + S.mH) / 2).min())
+
+    def _finite_symbol(self) -> torch.Tensor:
+        symbol = detach(self.circulant.symbol)
+        require_finite(symbol, self.signature)
+        return symbol
 
     def _plus(self, other: LinearOperator) -> LinearOperator:
         S = self.circulant.symbol

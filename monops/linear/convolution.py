@@ -127,12 +127,19 @@ def padded_grid(image: Shape, kernel: Shape, stride: Shape = ()) -> Shape:
         kernel: odd sizes of the kernel.
         stride: of a convolution from this grid to a coarser one; 1 unless given.
 
+    Raises:
+        ShapeError: not the same number of axes in all.
+
     Example:
         >>> padded_grid((32, 32), (3, 3)), padded_grid((9,), (5,), (4,)), padded_grid((509,), (3,))
         ((34, 34), (16,), (512,))
     """
-    smallest = [n + 2 * (k // 2) for n, k in zip(image, kernel, strict=True)]
     steps = stride or (1,) * len(image)
+    if not len(image) == len(kernel) == len(steps):
+        raise ShapeError(
+            f"padded_grid wants as many sizes of the kernel, and strides, as of {image}: got {kernel}, {steps}"
+        )
+    smallest = [n + 2 * (k // 2) for n, k in zip(image, kernel, strict=True)]
     return tuple(s * fourier.good_size(-(-n // s), s) for n, s in zip(smallest, steps, strict=True))
 
 

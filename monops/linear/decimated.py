@@ -9,7 +9,7 @@ from functools import cached_property
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach, is_tracked
+from monops.arrays import Array, DType, Shape, detach, is_tracked, require_finite
 from monops.errors import ShapeError
 from monops.linear import aliasing
 from monops.linear.base import LinearOperator
@@ -50,6 +50,7 @@ class Decimation(FrequencyMap):
     def norm(self) -> float:
         # A state's norm is that of its spectrum over √(number of frequencies), on either grid.
         folded = detach(self.decimated.folded)
+        require_finite(folded, self.signature)
         return float(torch.linalg.matrix_norm(folded, ord=2).max()) * math.sqrt(math.prod(self.stride))
 
     def _plus(self, other: LinearOperator) -> LinearOperator:

@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach, is_tracked
+from monops.arrays import Array, DType, Shape, detach, is_tracked, require_finite
 from monops.errors import ShapeError
 from monops.linear import aliasing, fourier
 from monops.linear.base import LinearOperator
@@ -129,12 +129,17 @@ class CirculantPlusGram(FrequencyMap):
         return _plus_gram(Q, self.L @ Q.H, -step * (K @ self.R @ Q))
 
     def norm(self) -> float:
-        return float(torch.linalg.matrix_norm(detach(self.joint), ord=2).max())
+        return float(torch.linalg.matrix_norm(self._finite_joint(), ord=2).max())
 
     def monotonicity(self) -> float:
         self._require_square("monotonicity")
-        joint = detach(self.joint)
+        joint = self._finite_joint()
         return float(torch.linalg.eigvalsh((joint + joint.mH) / 2).min())
+
+    def _finite_joint(self) -> torch.Tensor:
+        joint = detach(self.joint)
+        require_finite(joint, self.signature)
+        return joint
 
     def _plus(self, other: LinearOperator) -> LinearOperator:
         if isinstance(other, Identity) or (isinstance(other, ShiftInvariant) and other.grid == self.grid):

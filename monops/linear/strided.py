@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -40,7 +41,7 @@ class StridedCircularConv(Decimation):
 
     weight: torch.Tensor
     grid: Shape
-    stride: Shape
+    stride: Any  # a tuple once the constructor is through
 
     def __post_init__(self) -> None:
         filter = CircularConv(self.weight, self.grid)  # which checks the shapes
