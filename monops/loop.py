@@ -183,7 +183,7 @@ def _take(plan: Any, index: Array, shape: Shape) -> Any:
     if isinstance(plan, torch.Tensor | np.ndarray):
         return take_rows(plan, index, shape)
     if isinstance(plan, LinearOperator):
-        return plan._take(index, shape)
+        return plan.take(index, shape)
     if isinstance(plan, Resolvent | MonotoneOperator):
         return plan.take(index, shape)
     raise NotImplementedError(f"a plan with a {type(plan).__name__} keeps all samples")

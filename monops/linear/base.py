@@ -246,7 +246,7 @@ class LinearOperator(ABC):
             return lambda x: self.apply(add_multiple(x, before, b))
         return lambda x: add_multiple(self.apply(add_multiple(x, before, b)), after, b)
 
-    def _take(self, index: Array, shape: Shape) -> LinearOperator:
+    def take(self, index: Array, shape: Shape) -> LinearOperator:
         """The operators of samples `index` along the first axis of states of this shape."""
         if self.batch:
             raise NotImplementedError(f"{type(self).__name__} cannot leave samples out")

@@ -145,6 +145,6 @@ class Dense(LinearOperator):
     def _scaled(self, scalar: float | Array) -> LinearOperator:
         return Dense(scalar * self.matrix, symmetric=self.symmetric)
 
-    def _take(self, index: Array, shape: Shape) -> LinearOperator:
+    def take(self, index: Array, shape: Shape) -> LinearOperator:
         is_per_sample = self.matrix.ndim == len(shape) + 1 and self.batch[0] > 1
         return Dense(self.matrix[index], symmetric=self.symmetric) if is_per_sample else self

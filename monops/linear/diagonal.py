@@ -100,7 +100,7 @@ class Diagonal(LinearOperator):
     def _scaled(self, scalar: float | Array) -> LinearOperator:
         return self._with(scalar * self.entries)
 
-    def _take(self, index: Array, shape: Shape) -> LinearOperator:
+    def take(self, index: Array, shape: Shape) -> LinearOperator:
         is_per_sample = bool(self.batch) and self.entries.ndim == len(shape) and self.batch[0] > 1
         return self._with(self.entries[index]) if is_per_sample else self
 

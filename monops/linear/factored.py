@@ -71,5 +71,5 @@ class Factored(Around):
     def to_dense(self) -> Array:
         return self.current.to_dense()
 
-    def _take(self, index: Array, shape: Shape) -> LinearOperator:
-        return Factored(self.op._take(index, shape), self.is_adjoint)
+    def take(self, index: Array, shape: Shape) -> LinearOperator:
+        return Factored(self.op.take(index, shape), self.is_adjoint)

@@ -59,8 +59,8 @@ class Krylov(Around):
         """I + step·op."""
         return Identity.like(self.op) + self.step * self.op
 
-    def _take(self, index: Array, shape: Shape) -> LinearOperator:
-        return replace(self, op=self.op._take(index, shape))
+    def take(self, index: Array, shape: Shape) -> LinearOperator:
+        return replace(self, op=self.op.take(index, shape))
 
     def _solve(self, b: Array) -> Array:
         axes = len(self.domain)

@@ -30,8 +30,8 @@ class Sum(Pair):
     def adjoint(self) -> LinearOperator:
         return self.left.H + self.right.H
 
-    def _take(self, index: Array, shape: Shape) -> LinearOperator:
-        return Sum(self.left._take(index, shape), self.right._take(index, shape))
+    def take(self, index: Array, shape: Shape) -> LinearOperator:
+        return Sum(self.left.take(index, shape), self.right.take(index, shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +62,8 @@ class Composed(Pair):
     def _scaled(self, scalar: float | Array) -> LinearOperator:
         return super()._scaled(scalar) if self.symmetric else Composed(scalar * self.left, self.right)
 
-    def _take(self, index: Array, shape: Shape) -> LinearOperator:
-        taken = Composed(self.left._take(index, shape), self.right._take(index, shape))
+    def take(self, index: Array, shape: Shape) -> LinearOperator:
+        taken = Composed(self.left.take(index, shape), self.right.take(index, shape))
         object.__setattr__(taken, "symmetric", self.symmetric)
         return taken
 
@@ -87,5 +87,5 @@ class Scaled(Around):
     def _scaled(self, scalar: float | Array) -> LinearOperator:
         return (scalar * self.scalar) * self.op
 
-    def _take(self, index: Array, shape: Shape) -> LinearOperator:
-        return Scaled(self.scalar, self.op._take(index, shape))
+    def take(self, index: Array, shape: Shape) -> LinearOperator:
+        return Scaled(self.scalar, self.op.take(index, shape))

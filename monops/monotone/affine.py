@@ -121,7 +121,7 @@ class Affine(MonotoneOperator):
         return Affine(Factored(self.linear), self.b, claim=self.claim)
 
     def take(self, index: Array, shape: Shape) -> Affine:
-        return Affine(self.linear._take(index, shape), take_rows(self.b, index, shape), claim=self.claim)
+        return Affine(self.linear.take(index, shape), take_rows(self.b, index, shape), claim=self.claim)
 
     def _plus(self, other: object) -> MonotoneOperator:
         if isinstance(other, LinearOperator):
@@ -171,7 +171,7 @@ class AffineResolvent(Resolvent):
         return AffineResolvent(reflected, self.b, self.before, self.before)
 
     def take(self, index: Array, shape: Shape) -> AffineResolvent:
-        return replace(self, linear=self.linear._take(index, shape), b=take_rows(self.b, index, shape))
+        return replace(self, linear=self.linear.take(index, shape), b=take_rows(self.b, index, shape))
 
 
 @torch.compiler.disable
@@ -219,4 +219,4 @@ class FromResolvent(MonotoneOperator):
         return AffineResolvent(ratio * (self.D @ self.D.resolvent(ratio - 1)))
 
     def take(self, index: Array, shape: Shape) -> FromResolvent:
-        return FromResolvent(self.D._take(index, shape), self.at)
+        return FromResolvent(self.D.take(index, shape), self.at)

@@ -58,5 +58,5 @@ class Jacobian(LinearOperator):
     def adjoint(self) -> LinearOperator:
         return self if self.symmetric else replace(self, is_adjoint=not self.is_adjoint)
 
-    def _take(self, index: Array, shape: Shape) -> LinearOperator:
+    def take(self, index: Array, shape: Shape) -> LinearOperator:
         return replace(self, A=self.A.take(index, shape), x=take_rows(self.x, index, shape))

@@ -63,7 +63,7 @@ class Precomposed(MonotoneOperator):
         return PrecomposedResolvent(J, self.K, self.nu)
 
     def take(self, index: Array, shape: Shape) -> Precomposed:
-        return Precomposed(self.A.take(index, shape), self.K._take(index, shape))
+        return Precomposed(self.A.take(index, shape), self.K.take(index, shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,4 +83,4 @@ class PrecomposedResolvent(Resolvent):
         return Identity.like(self.K) - self.K.H @ (Identity.like(D) - D) @ self.K / self.nu
 
     def take(self, index: Array, shape: Shape) -> PrecomposedResolvent:
-        return PrecomposedResolvent(self.J.take(index, shape), self.K._take(index, shape), self.nu)
+        return PrecomposedResolvent(self.J.take(index, shape), self.K.take(index, shape), self.nu)
