@@ -1,7 +1,7 @@
 """Linear operators: one kind a file, and the algebra that keeps their structure."""
 
 from monops.linear.base import LinearOperator
-from monops.linear.block import BlockDiagonal, Blocks, BlockSubstitution, BlockTriangular
+from monops.linear.block import BlockDiagonal, Blocks, BlockTriangular
 from monops.linear.callable import FromCallable
 from monops.linear.circulant import Circulant
 from monops.linear.convolution import CircularConv, padded_grid
@@ -16,6 +16,7 @@ from monops.linear.lazy import Composed, Scaled, Sum
 from monops.linear.restriction import Restriction, ZeroPad
 from monops.linear.scipy import FromScipy
 from monops.linear.strided import StridedCircularConv
+from monops.linear.substitution import BlockSubstitution
 from monops.linear.tiers import multi_tier
 
 __all__ = [

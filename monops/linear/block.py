@@ -12,7 +12,7 @@ import torch
 from monops.arrays import Array, DType, Shape, as_dtype
 from monops.errors import DeviceError, DTypeError, ShapeError
 from monops.linear.base import LinearOperator
-from monops.linear.frequency import FrequencyMap, Signal, apply_to, total
+from monops.linear.frequency import Signal, apply_to, total
 from monops.linear.identity import Identity
 from monops.spaces import BlockSpace
 
@@ -57,10 +57,10 @@ class BlockOperator(LinearOperator):
 
     def apply(self, x: Array) -> Array:
         signals = [Signal(part, shape) for part, shape in zip(self.inputs.split(x), self.inputs.shapes, strict=True)]
-        return self.outputs.join([total(_row_times(row, signals)).array for row in self.rows])
+        return self.outputs.join([total(row_times(row, signals)).array for row in self.rows])
 
     def adjoint(self) -> LinearOperator:
-        return of_blocks(_each(lambda block: block.H, zip(*self.rows, strict=True)))
+        return of_blocks(each(lambda block: block.H, zip(*self.rows, strict=True)))
 
     def _plus(self, other: LinearOperator) -> LinearOperator:
         if isinstance(other, Identity) and self.inputs == self.outputs:
@@ -78,7 +78,7 @@ class BlockOperator(LinearOperator):
         return of_blocks([[_product(row, column) for column in columns] for row in self.rows])
 
     def _scaled(self, scalar: float | Array) -> LinearOperator:
-        return of_blocks(_each(lambda block: scalar * block, self.rows))
+        return of_blocks(each(lambda block: scalar * block, self.rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ class BlockTriangular(BlockOperator):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", _checked(self.rows, type(self).__name__))
-        if not (_is_lower(self.rows) or _is_lower(list(zip(*self.rows, strict=True)))):
+        if not (is_lower(self.rows) or is_lower(list(zip(*self.rows, strict=True)))):
             raise ShapeError("BlockTriangular wants all blocks on one side of the diagonal, got some on both")
         if not _has_square_diagonal(self.rows):
             got = [block and block.signature for row in self.rows for block in row]
@@ -146,7 +146,9 @@ class BlockTriangular(BlockOperator):
         self._require_step(step)
         diagonal = tuple(row[i].resolvent(step) for i, row in enumerate(self.rows))  # type: ignore[union-attr]
         beside = [[None if i == j else b for j, b in enumerate(row)] for i, row in enumerate(self.rows)]
-        return BlockSubstitution(diagonal, _each(lambda block: step * block, beside))
+        from monops.linear.substitution import BlockSubstitution
+
+        return BlockSubstitution(diagonal, each(lambda block: step * block, beside))
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,76 +196,25 @@ class BlockDiagonal(BlockOperator):
         return min(block.monotonicity() for block in self.diagonal)
 
 
-@dataclass(frozen=True, eq=False)
-class BlockSubstitution(LinearOperator):
-    """The inverse of D⁻¹ + N, D block-diagonal and N strictly triangular, by substitution. Made by `resolvent`.
-
-    x_i = D_i (b_i - Σ_j N_ij x_j), from the first to the last or the other way round.
-    """
-
-    diagonal: Sequence[LinearOperator]
-    beside: Rows
-
-    @cached_property
-    def space(self) -> BlockSpace:
-        """Of domain and codomain."""
-        return BlockSpace(tuple(block.domain for block in self.diagonal))
-
-    @property
-    def domain(self) -> Shape:
-        return self.space.domain
-
-    @property
-    def codomain(self) -> Shape:
-        return self.space.domain
-
-    @property
-    def dtype(self) -> DType:
-        return self.diagonal[0].dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.diagonal[0].device
-
-    @property
-    def layout(self) -> Shape:
-        return self.space.layout
-
-    def apply(self, x: Array) -> Array:
-        # Where the operators act on spectra, a coupling needs neither the inverse transform of what it is applied to,
-        # nor one of its own before it is subtracted.
-        shapes = self.space.shapes
-        right = [Signal(part, shape) for part, shape in zip(self.space.split(x), shapes, strict=True)]
-        order = range(len(right)) if _is_lower(self.beside) else reversed(range(len(right)))
-        solved = list(right)
-        for i in order:
-            J, coupled = self.diagonal[i], _row_times(self.beside[i], solved)
-            b = right[i].minus(total(coupled), on_spectra=isinstance(J, FrequencyMap)) if coupled else right[i]
-            solved[i] = apply_to(J, b)
-        return self.space.join([signal.array for signal in solved])
-
-    def adjoint(self) -> LinearOperator:
-        diagonal = tuple(block.H for block in self.diagonal)
-        return BlockSubstitution(diagonal, _each(lambda block: block.H, zip(*self.beside, strict=True)))
-
-
 def of_blocks(rows: Iterable[Iterable[Block]]) -> LinearOperator:
     """The operator of the most special kind with these blocks."""
     table = tuple(tuple(row) for row in rows)
     if not _has_square_diagonal(table):
         return Blocks(table)
-    if _is_lower(table) and _is_lower(list(zip(*table, strict=True))):
+    if is_lower(table) and is_lower(list(zip(*table, strict=True))):
         return BlockDiagonal(tuple(row[i] for i, row in enumerate(table)))  # type: ignore[misc]
-    if _is_lower(table) or _is_lower(list(zip(*table, strict=True))):
+    if is_lower(table) or is_lower(list(zip(*table, strict=True))):
         return BlockTriangular(table)
     return Blocks(table)
 
 
-def _row_times(row: Sequence[Block], signals: Sequence[Signal]) -> list[Signal]:
+def row_times(row: Sequence[Block], signals: Sequence[Signal]) -> list[Signal]:
+    """row[j](signals[j]) for each block that is there."""
     return [apply_to(block, signal) for block, signal in zip(row, signals, strict=True) if block is not None]
 
 
-def _each(change: Callable[[LinearOperator], LinearOperator], rows: Iterable[Iterable[Block]]) -> Rows:
+def each(change: Callable[[LinearOperator], LinearOperator], rows: Iterable[Iterable[Block]]) -> Rows:
+    """`change` of each block that is there."""
     return tuple(tuple(None if block is None else change(block) for block in row) for row in rows)
 
 
@@ -283,7 +234,8 @@ def _on_diagonal(blocks: Sequence[LinearOperator]) -> Rows:
     return tuple(tuple(block if i == j else None for j in range(len(blocks))) for i, block in enumerate(blocks))
 
 
-def _is_lower(rows: Sequence[Sequence[Block]]) -> bool:
+def is_lower(rows: Sequence[Sequence[Block]]) -> bool:
+    """Whether there is no block above the diagonal."""
     return all(block is None for i, row in enumerate(rows) for block in row[i + 1 :])
 
 
