@@ -20,7 +20,7 @@ class StridedCircularConv(Decimation):
     The adjoint is the up-convolution. `C.H @ C`, added to circulant operators, has an exact resolvent (see
     `CirculantPlusGram`).
 
-    Shapes: `weight` (out, in, *kernel), the domain (in, *grid), the codomain (out, *grid/stride).
+    Shapes: `weight` (out, in, *kernel), the domain (in, *grid), the codomain (out, *coarse), coarse = grid / stride.
 
     Args:
         weight: float32 or float64, one to three kernel axes of odd size, none larger than the grid's.
