@@ -39,6 +39,7 @@ add_module_names = False
 # -- Text and tutorials: MyST; the tutorials (`docs/tutorials` links to them) run at every build
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+nb_merge_streams = True
 nb_execution_mode = "auto"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
