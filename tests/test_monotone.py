@@ -280,3 +280,15 @@ def test_data_of_single_samples_decides_the_batch() -> None:
     assert linear_case("Dense", "torch64").op.batch == ()
     assert Subdifferential(Tanh()).zero() is None
     assert NormalCone(Box(0.0, 1.0)).domain is None
+
+
+def test_what_is_no_summand_is_refused() -> None:
+    A = Subdifferential(L1())
+    for wrong in ("x", 1.0, None):
+        with pytest.raises(TypeError):
+            A + wrong
+    with pytest.raises(TypeError):
+        A - A
+    shift = torch.ones(3)
+    x = torch.randn(4, 3)
+    torch.testing.assert_close((A - shift).resolvent(0.5)(x), A.resolvent(0.5)(x + 0.5 * shift))

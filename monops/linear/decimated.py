@@ -84,7 +84,8 @@ class Decimated(Decimation):
     In the frequency domain y(q) is the mean of symbol(f) x(f) over the aliases f of q (see `monops.linear.aliasing`).
     Made by the algebra of `StridedCircularConv`.
 
-    Shapes: `symbol` (frequencies, out, in) complex, the domain (in, *grid), the codomain (out, *coarse), coarse = grid / stride.
+    Shapes: `symbol` (frequencies, out, in) complex, the domain (in, *grid), the codomain (out, *coarse) with coarse =
+    grid / stride.
 
     Args:
         symbol: one channel matrix for each frequency of the half spectrum of the fine grid.

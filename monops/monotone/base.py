@@ -149,9 +149,14 @@ class MonotoneOperator(ABC):
         return self.apply(x)
 
     def __add__(self, other: object) -> MonotoneOperator:
-        return self._plus(other)
+        is_summand = isinstance(other, MonotoneOperator | LinearOperator) or hasattr(other, "dtype")
+        return self._plus(other) if is_summand else NotImplemented
 
     __radd__ = __add__
+
+    def __sub__(self, other: Any) -> MonotoneOperator:
+        """A minus a fixed array; the difference of two operators need not be monotone."""
+        return self._plus(-other) if hasattr(other, "ndim") else NotImplemented
 
     def _plus(self, other: object) -> MonotoneOperator:
         """The sum with a monotone operator, a linear one, or a fixed array; subclasses keep their structure."""
