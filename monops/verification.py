@@ -49,8 +49,8 @@ def verify(
         progress: called with each check as it is done.
 
     Returns:
-        A `Report`, true if all passed. Tolerances are relative, in float64 1e-12 for one evaluation and 1e-9 for
-        equilibria and gradients, in float32 1e-5.
+        A `Report`, true if all passed. Tolerances are relative: in float64 1e-12 for one evaluation, 1e-9 for
+        equilibria and gradients; in float32 1e-5, and 1e-4 for gradients, which may be small sums of large terms.
 
     Raises:
         OptionError: there is no reference for this kind of thing; the laws in `monops.testing` still apply.
