@@ -185,7 +185,10 @@ def initial_state(A: MonotoneOperator, B: MonotoneOperator, z0: Array | None) ->
                 f"got {type(operator).__name__}"
             )
     if None not in (A.domain, B.domain) and A.domain != B.domain:
-        raise ShapeError(f"A acts on {A.domain}, B on {B.domain}: one space wanted")
+        raise ShapeError(
+            f"A acts on {A.domain}, B on {B.domain}: one space wanted; a function acts on as many axes as its `axes` "
+            f"says, so with states of several axes write ReLU(axes=3), say"
+        )
     zero = A.zero() if A.zero() is not None else B.zero()
     if z0 is None:
         if zero is None:

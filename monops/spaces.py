@@ -87,7 +87,9 @@ class BlockSpace:
         if not self.layout:
             return join(pieces, -1)
         # Joined along the outermost axis in memory, which copies each part in one piece.
-        return xp.moveaxis(join([xp.moveaxis(piece, -1, 0) for piece in pieces], 0), 0, -1)
+        axes = len(batch)
+        joined = join([_permute(piece, (axes, *range(axes))) for piece in pieces], 0)
+        return _permute(joined, (*range(1, axes + 1), 0))
 
 
 def _unflatten(piece: Array, shape: Shape) -> Array:
@@ -103,7 +105,7 @@ def _flatten(part: Array, axes: int) -> Array:
     # Here the batch goes last, where it lies innermost in memory.
     last = _permute(part, (*reversed(range(batch, part.ndim)), *range(batch)))
     flat = last.reshape(math.prod(part.shape[batch:]), *part.shape[:batch])
-    return namespace(part).moveaxis(flat, 0, -1)
+    return _permute(flat, (*range(1, batch + 1), 0))
 
 
 def _permute(x: Array, order: tuple[int, ...]) -> Array:

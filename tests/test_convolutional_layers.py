@@ -112,6 +112,26 @@ def test_derivatives(make: Callable[[], Any], image: tuple[int, ...], out: tuple
 
 
 @cases
+@jit_warning
+def test_function_transforms(make: Callable[[], Any], image: tuple[int, ...], out: tuple[int, ...]) -> None:
+    torch.manual_seed(3)
+    layer = Equilibrium(make(), Tanh(), PeacemanRachford(0.6), tol=1e-13, max_steps=3000)
+    x, v = torch.randn(4, *image, dtype=D), torch.randn(4, *image, dtype=D)
+    torch.testing.assert_close(torch.func.vmap(layer)(x), layer(x), rtol=0, atol=1e-9)
+    push = torch.func.jvp(layer, (x,), (v,))[1]
+    h = 1e-6
+    torch.testing.assert_close(push, (layer(x + h * v) - layer(x - h * v)) / (2 * h), rtol=0, atol=1e-7)
+    parameters = dict(layer.named_parameters())
+
+    def loss(values: dict[str, Any], sample: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(layer, values, (sample,)).square().sum()
+
+    each = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, x)["linear.U"]
+    (whole,) = torch.autograd.grad(layer(x).square().sum(), parameters["linear.U"])
+    torch.testing.assert_close(each.sum(0), whole, rtol=0, atol=1e-9)
+
+
+@cases
 def test_against_the_reference(make: Callable[[], Any], image: tuple[int, ...], out: tuple[int, ...]) -> None:
     torch.manual_seed(2)
     report = verify(Equilibrium(make()), torch.randn(2, *image, dtype=D))

@@ -1,6 +1,6 @@
 """Strided convolutions, blocks and tiers: closure under the algebra, random grids, bad input."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -184,7 +184,8 @@ ones = torch.ones(2, 2, 3)
         (lambda: StridedCircularConv(torch.ones(2, 2, 7), (6,), 2), ShapeError, "no larger than the grid"),
         (lambda: Restriction((4,), (3,), (2,)), ShapeError, r"within \(4,\), got one of shape \(3,\) from \(2,\)"),
         (lambda: ZeroPad((4, 4), (3,)), ShapeError, "a box within"),
-        (lambda: padded_grid((4, 4), (3,)), ShapeError, "as many"),
+        (lambda: padded_grid((4, 4), (3,)), ShapeError, "as many sizes of the kernel"),
+        (lambda: CircularConv(cast(Any, np.ones((2, 2, 3))), (6,)), DTypeError, "a tensor as weight, got ndarray"),
         (lambda: BlockSpace(()), ShapeError, "at least one part"),
         (lambda: BlockSpace(((2,),)).split(torch.ones(3)), ShapeError, r"\(\*batch, 2\), got \(3,\)"),
         (lambda: BlockSpace(((2,),)).join([torch.ones(3)]), ShapeError, r"shapes \(\(2,\),\) wanted, got \[\(3,\)\]"),

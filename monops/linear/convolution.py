@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from monops.arrays import Array, DType, Shape, floating, is_tracked
-from monops.errors import ShapeError
+from monops.errors import DTypeError, ShapeError
 from monops.linear import fourier
 from monops.linear.base import LinearOperator
 from monops.linear.circulant import Circulant, ShiftInvariant
@@ -32,6 +32,7 @@ class CircularConv(ShiftInvariant):
 
     Raises:
         ShapeError: even kernels, kernels larger than the grid, or other numbers of axes.
+        DTypeError: the weight is no tensor of float32 or float64.
 
     Source: Winston & Kolter 2020, section 4.2.
 
@@ -47,6 +48,8 @@ class CircularConv(ShiftInvariant):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "grid", tuple(self.grid))
+        if not isinstance(self.weight, torch.Tensor):
+            raise DTypeError(f"CircularConv wants a tensor as weight, got {type(self.weight).__name__}")
         kernel = tuple(floating(self.weight).shape[2:])
         if not (1 <= len(self.grid) <= 3 and len(kernel) == len(self.grid)):
             raise ShapeError(
