@@ -118,7 +118,11 @@ class Circulant(ShiftInvariant):
         return fourier.blocks(self.symbol)
 
     def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
-        return (fourier.blocks(self.symbol) if is_tracked(self.symbol) else self._blocks) @ y
+        # Kept from the second use on: of what is used once, as in a derivative, they would only fill the memory.
+        if is_tracked(self.symbol) or not self.__dict__.get("_is_used"):
+            self.__dict__["_is_used"] = True
+            return fourier.blocks(self.symbol) @ y
+        return self._blocks @ y
 
     def adjoint(self) -> LinearOperator:
         adjoint = Circulant(self.symbol.mH, self.grid)
