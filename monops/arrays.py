@@ -147,6 +147,9 @@ def standard(x: torch.Tensor, rank: int) -> torch.Tensor:
     batch = x.ndim - rank
     if batch == 0 or x.is_contiguous():
         return x.contiguous()
+    if x.requires_grad:  # a derivative comes back in the order of x, before anything is done with it
+        layout = tuple(sorted(range(rank), key=lambda axis: x.stride(batch + axis), reverse=True))
+        x.register_hook(lambda g: None if g is None else arrange(g, layout))
     sizes = math.prod(x.shape[batch:]), math.prod(x.shape[:batch])
     columns = x.permute(*range(batch, x.ndim), *range(batch)).reshape(sizes)
     return columns.mT.contiguous().reshape(x.shape)
@@ -227,6 +230,11 @@ def clip(x: Array, lower: float | Array, upper: float | Array) -> Array:
 def add_multiple(x: Array, factor: float, y: Array) -> Array:
     """x + factor · y, by one kernel where the library has it."""
     return torch.add(x, y, alpha=factor) if isinstance(x, torch.Tensor) else x + factor * y
+
+
+def reflect(y: Array, x: Array) -> Array:
+    """2y - x, by one kernel where the library has it."""
+    return torch.lerp(x, y, 2.0) if isinstance(x, torch.Tensor) else 2 * y - x
 
 
 def relu(x: Array) -> Array:

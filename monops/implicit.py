@@ -153,9 +153,9 @@ class EquilibriumProblem(Problem):
 
     def cotangent(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         M, D = self._linearise(x)
-        b = self.A.arrange(g) / self.step
-        w = self._solve_linear(M.H, D.H, b)
-        return w + self.step * (b - M.H.apply(w))
+        g = self.A.arrange(g)
+        w = self._solve_linear(M.H, D.H, g)  # α times the solution for g/α, which saves an array
+        return w / self.step + (g - M.H.apply(w))
 
     def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         M, D = self._linearise(x)

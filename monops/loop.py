@@ -77,10 +77,12 @@ class Loop:
             chunk = min(check_every, max_steps - steps)
             for _ in range(chunk - 1):
                 state = state_after(self.method, plan, state)
-            state, point, gap = advance(plan, state)
+            now = advance(plan, state)
             steps += chunk
-            finished = self._look(gap(), point, steps)
-            del gap
+            gap = self._sizes(now.gap())  # one number a sample; the array itself is gone before there is a point
+            state, point = now.state, now.approximation()
+            del now
+            finished = self._look(gap, point, steps)
             if callback is not None:
                 callback(Progress(steps, self.residual[self.rows], state, point))
             if finished and compact and self.unfinished:
@@ -92,13 +94,17 @@ class Loop:
         self.sample_steps[~self.done] = steps
         return self._result(point, state, steps)
 
-    def _look(self, gap: Array, point: Array, steps: int) -> bool:
-        """Update the residuals, by the only wait for the device, and tell whether a sample finished."""
+    def _sizes(self, gap: Array) -> Array:
+        """‖gap‖ of each sample."""
         if gap.shape != (len(self.rows), *self.shape[1:]):
             raise ShapeError(
                 f"the operators' data makes states of shape {tuple(gap.shape)} of a start of shape "
                 f"{self.shape}: give a z0 with all batch axes"
             )
+        return norm(gap, self.rank)
+
+    def _look(self, gap: Array, point: Array, steps: int) -> bool:
+        """Update the residuals, by the only wait for the device, and tell whether a sample finished."""
         residual = to_numpy(relative(gap, point, self.scale, self.rank))
         if self.unfinished == self.done.size and residual.min() > self.tol and residual.max() < np.inf:
             self.residual[...] = residual

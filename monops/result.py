@@ -138,5 +138,5 @@ def error_bound(A: MonotoneOperator, B: MonotoneOperator, point: Array, *, step:
 
 
 def relative(gap: Array, point: Array, scale: Array, rank: int) -> Array:
-    """‖gap‖ / max(‖point‖, scale), one number a sample."""
-    return norm(gap, rank) / namespace(gap).maximum(norm(point, rank), scale)
+    """‖gap‖ / max(‖point‖, scale), one number a sample, from ‖gap‖."""
+    return gap / namespace(gap).maximum(norm(point, rank), scale)

@@ -183,7 +183,7 @@ class Halved(DouglasRachford):
 
     def advance(self, plan: Any, z: Array) -> Step:
         step = super().advance(plan, z)
-        return Step(step.state, (1 + 1e-7) * step.point, step.gap)
+        return Step(step.state, (1 + 1e-7) * step.approximation(), step.gap)
 
 
 def test_a_wrong_method_is_found() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from monops.arrays import Array, epsilon, flatten_trailing, floating, namespace, require_step
+from monops.arrays import Array, epsilon, flatten_trailing, floating, namespace, reflect, require_step
 from monops.errors import NotSingleValuedError, OptionError, ShapeError
 from monops.functions.parameters import Parametric, admit_parameters, require_fit
 from monops.linear import Diagonal, Identity, LinearOperator
@@ -57,6 +57,11 @@ class Function(Parametric, ABC):
         """The map x ↦ prox(x, step) for a loop: the step is checked here, once, and x no more than it has to be."""
         require_step(step, self, "prox")
         return lambda x: self.prox(x, step)
+
+    def reflection_at(self, step: float) -> Callable[[Array], Array]:
+        """x ↦ 2 prox(x, step) - x, as `prox_at`; functions which know a shorter formula override it."""
+        prox = self.prox_at(step)
+        return lambda x: reflect(prox(x), x)
 
     @abstractmethod
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from monops.arrays import Array, cast, relu
+from monops.arrays import Array, cast, relu, require_step
 from monops.functions.base import Function, Separable, indicator
 from monops.functions.box import Box
 
@@ -26,6 +27,10 @@ class ReLU(Separable):
     @property
     def is_indicator(self) -> bool:
         return True
+
+    def reflection_at(self, step: float) -> Callable[[Array], Array]:
+        require_step(step, self, "prox")
+        return abs
 
     def conjugate(self) -> Function:
         return Box(-math.inf, 0.0, axes=self.axes)

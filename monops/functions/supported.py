@@ -59,13 +59,13 @@ class Supported(Separable):
 
     def prox_at(self, step: float) -> Callable[[Array], Array]:
         prox = self.function.prox_at(require_step(step, self, "prox"))
-        return lambda x: self.mask * prox(x)
+        return lambda x: prox(x) * self.mask  # the mask last, so that the memory order is that of x
 
     def _value(self, x: Array) -> Array:
         return namespace(x).where(self.mask == 1, self.function._value(x), indicator(x != 0, x))
 
     def _prox(self, x: Array, step: float) -> Array:
-        return self.mask * self.function.prox(x, step)
+        return self.function.prox(x, step) * self.mask
 
     def _prox_slope(self, x: Array, step: float) -> Array:
-        return self.mask * self.function._prox_slope(x, step)
+        return self.function._prox_slope(x, step) * self.mask

@@ -56,7 +56,9 @@ class ShiftInvariant(FrequencyMap):
 
     def _times(self, other: LinearOperator) -> LinearOperator:
         if isinstance(other, ShiftInvariant) and other.grid == self.grid:
-            return Circulant(self.circulant.symbol @ other.circulant.symbol, self.grid)
+            right = other.circulant.symbol
+            left = right.mH if self._is_adjoint_of(other) else self.circulant.symbol  # of AᴴA, one symbol is enough
+            return Circulant(left @ right, self.grid)
         return NotImplemented
 
     def _scaled(self, scalar: float | Array) -> LinearOperator:
@@ -129,3 +131,45 @@ class Circulant(ShiftInvariant):
         if "_blocks" in self.__dict__:
             adjoint.__dict__["_blocks"] = self._blocks.mT
         return adjoint
+
+    def prepared(self) -> LinearOperator:
+        return RealCirculant(self._blocks if "_blocks" in self.__dict__ else fourier.blocks(self.symbol), self.grid)
+
+
+@dataclass(frozen=True, eq=False)
+class RealCirculant(ShiftInvariant):
+    """A `Circulant` held as the real matrices that act on spectra (see `monops.linear.fourier`). Made by `prepared`.
+
+    Shapes: `blocks` (frequencies, 2 · out, 2 · in).
+    """
+
+    blocks: torch.Tensor
+    grid: Shape
+
+    @property
+    def circulant(self) -> Circulant:
+        outputs, inputs = self.codomain[0], self.domain[0]
+        left = self.blocks[..., :inputs]
+        return Circulant(torch.complex(left[:, :outputs], left[:, outputs:]), self.grid)
+
+    @property
+    def domain(self) -> Shape:
+        return (self.blocks.shape[2] // 2, *self.grid)
+
+    @property
+    def codomain(self) -> Shape:
+        return (self.blocks.shape[1] // 2, *self.grid)
+
+    @property
+    def dtype(self) -> DType:
+        return self.blocks.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.blocks.device
+
+    def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
+        return self.blocks @ y
+
+    def adjoint(self) -> LinearOperator:
+        return RealCirculant(self.blocks.mT, self.grid)

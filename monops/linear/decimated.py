@@ -188,7 +188,8 @@ class Interpolated(FrequencyMap):
         from monops.linear.gram import CirculantPlusGram
 
         if isinstance(other, Decimation) and _same_grids(self.op, other):
-            return CirculantPlusGram.of(self.op.decimated, other.decimated)
+            right = other.decimated
+            return CirculantPlusGram.of(right if self.op is other else self.op.decimated, right)
         if isinstance(other, ShiftInvariant) and other.grid == self.op.coarse:
             return (other.H @ self.op).H
         return NotImplemented

@@ -80,7 +80,14 @@ class Restriction(_Box):
         return self.inside
 
     def apply(self, x: Array) -> Array:
-        return x[(..., *(slice(a, a + k) for a, k in zip(self.start, self.inside, strict=True)))]
+        box = (..., *(slice(a, a + k) for a, k in zip(self.start, self.inside, strict=True)))
+        if not isinstance(x, torch.Tensor):
+            return x[box]
+        # Cut as it lies in memory, so that a derivative lies in the same order.
+        order = sorted(range(x.ndim), key=x.stride, reverse=True)
+        whole = [slice(None)] * (x.ndim - len(self.whole)) + list(box[1:])
+        cut = x.permute(order)[tuple(whole[axis] for axis in order)]
+        return cut.permute([order.index(axis) for axis in range(x.ndim)])
 
     def adjoint(self) -> LinearOperator:
         return ZeroPad(self.whole, self.inside, self.start, dtype=self.dtype, device=self.device)

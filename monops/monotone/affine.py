@@ -12,7 +12,7 @@ import torch
 
 from monops.arrays import Array, Shape, check_array, epsilon, full, namespace, norm, require_step
 from monops.errors import OptionError, ShapeError
-from monops.linear import Factored, Identity, LinearOperator, Sum
+from monops.linear import Diagonal, Factored, Identity, LinearOperator, Sum
 from monops.monotone.base import MonotoneOperator, Resolvent, take_rows
 
 
@@ -166,9 +166,9 @@ class AffineResolvent(Resolvent):
 
     def reflected(self) -> Resolvent:
         reflected = 2.0 * self.linear - Identity.like(self.linear)
-        if isinstance(reflected, Sum):  # no structure of its own, hence no cheaper than two terms
+        if isinstance(reflected, Sum | Diagonal):  # no cheaper than the resolvent itself, and one array more
             return super().reflected()
-        return AffineResolvent(reflected, self.b, self.before, self.before)
+        return AffineResolvent(reflected.prepared(), self.b, self.before, self.before)
 
     def take(self, index: Array, shape: Shape) -> AffineResolvent:
         return replace(self, linear=self.linear.take(index, shape), b=take_rows(self.b, index, shape))

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from monops.arrays import Array, Shape, is_torch, norm
+from monops.arrays import Array, Shape, is_torch, norm, reflect
 from monops.errors import DTypeError, NotSingleValuedError, OptionError
 from monops.linear import Identity, LinearOperator
 
@@ -46,7 +46,7 @@ class Reflection(Resolvent):
     J: Resolvent
 
     def __call__(self, x: Array) -> Array:
-        return 2 * self.J(x) - x
+        return reflect(self.J(x), x)
 
     def derivative(self, x: Array) -> LinearOperator:
         D = self.J.derivative(x)

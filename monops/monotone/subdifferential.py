@@ -14,7 +14,7 @@ from monops.arrays import Array, Shape, require_step
 from monops.errors import OptionError
 from monops.functions import Function
 from monops.linear import LinearOperator
-from monops.monotone.base import MonotoneOperator, Resolvent
+from monops.monotone.base import MonotoneOperator, Reflection, Resolvent
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +106,29 @@ class ProxResolvent(Resolvent):
     def derivative(self, x: Array) -> LinearOperator:
         return self.f.prox_derivative(x, self.step)
 
+    def reflected(self) -> Resolvent:
+        return ProxReflection(self)
+
     def take(self, index: Array, shape: Shape) -> ProxResolvent:
         _require_shared(self.f)
         return self
+
+
+@dataclass(frozen=True, eq=False)
+class ProxReflection(Reflection):
+    """x ↦ 2 prox(x) - x, by the function's own formula."""
+
+    J: ProxResolvent
+
+    @cached_property
+    def _kernel(self) -> Callable[[Array], Array]:
+        return self.J.f.reflection_at(self.J.step)
+
+    def __call__(self, x: Array) -> Array:
+        return super().__call__(x) if torch.compiler.is_compiling() else self._kernel(x)
+
+    def take(self, index: Array, shape: Shape) -> ProxReflection:
+        return ProxReflection(self.J.take(index, shape))
 
 
 def _require_shared(f: Function) -> None:

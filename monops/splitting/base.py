@@ -19,15 +19,19 @@ class Step(NamedTuple):
 
     Attributes:
         state: what the next iteration starts from.
-        point: the current approximation y of the solution.
+        point: the current approximation y of the solution, or a function without arguments for it.
         gap: a function without arguments for an element of A(x) + B(y), at some x with x - y → 0; zero at a solution.
-            All methods mean the same by it, so a tolerance means the same for all. It is called only when
-            convergence is looked at, so it costs nothing in the steps between.
+            All methods mean the same by it, so a tolerance means the same for all. Functions are called only when
+            convergence is looked at, so they cost nothing in the steps between.
     """
 
     state: Array
-    point: Array
+    point: Array | Callable[[], Array]
     gap: Callable[[], Array]
+
+    def approximation(self) -> Array:
+        """The point itself."""
+        return self.point() if callable(self.point) else self.point
 
 
 class SplittingMethod(ABC):

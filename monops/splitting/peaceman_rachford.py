@@ -29,16 +29,16 @@ class PeacemanRachford(SplittingMethod):
 
     step: StepSize = 1.0
 
-    def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Resolvent, Resolvent]:
+    def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Resolvent, Resolvent, Resolvent]:
         step = self._numeric_step()
-        return A.resolvent(step).reflected(), B.resolvent(step)
+        J_B = B.resolvent(step)
+        return A.resolvent(step).reflected(), J_B, J_B.reflected()
 
-    def advance(self, plan: tuple[Resolvent, Resolvent], z: Array) -> Step:
-        R_A, J_B = plan
+    def advance(self, plan: tuple[Resolvent, Resolvent, Resolvent], z: Array) -> Step:
+        R_A, J_B, R_B = plan
         u = R_A(z)
-        y = J_B(u)
-        state = 2 * y - u  # which is z + 2 (y - x)
-        return Step(state, point=y, gap=lambda: (z - state) / (2 * self.step))
+        state = R_B(u)
+        return Step(state, point=lambda: J_B(u), gap=lambda: (z - state) / (2 * self.step))
 
     def rate(self, m: float, L: float) -> float | None:
         step = self._step_for(m, L)

@@ -207,7 +207,7 @@ def _gap(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
         state = trial.start(laws.normal(*problem.b.shape))
         for _ in range(6):
             done = trial.advance(plan, state)
-            state, gap, y = done.state, done.gap(), done.point
+            state, gap, y = done.state, done.gap(), done.approximation()
             for part in (state, y, gap):
                 laws.same_kind("state, point and gap are arrays like the start", part, want, tuple(want.shape), on)
             target = to_numpy(gap - B(y)) + problem.b
