@@ -47,6 +47,14 @@ def device_of(x: Array) -> torch.device:
     return x.device if isinstance(x, torch.Tensor) else torch.device("cpu")
 
 
+def as_device(device: torch.device | str) -> torch.device:
+    """The device, with the index that PyTorch would choose where it has none: tensors always name theirs."""
+    device = torch.device(device)
+    if device.type == "cuda" and device.index is None and torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
 def as_dtype(dtype: DType) -> DType:
     """`dtype` as a torch dtype or a `numpy.dtype` (so `np.float64`, a type, is accepted too)."""
     return dtype if isinstance(dtype, torch.dtype) else np.dtype(dtype)

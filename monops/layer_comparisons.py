@@ -143,9 +143,9 @@ reference_of.register(MonotoneMultiTier, TiersReference)
 
 def layer_checks(name: str, layer: Equilibrium, x: torch.Tensor) -> Iterator[Check]:
     """A layer's output, its certified bound, and the gradients in all its parameters."""
-    linear: Any = layer.linear
-    draw = Draw(0, dtype=linear.U.dtype, device=linear.U.device)
+    linear = layer.linear
     reference = reference_of(linear, x)
+    draw = Draw(0, dtype=x.dtype, device=x.device)
     prox, slope = reference_maps(case_of(layer.activation))
     if reference.b.shape[1] > DENSE_LIMIT:
         yield _certificate(name, layer, x, reference)
@@ -196,7 +196,8 @@ def _certificate(name: str, layer: Equilibrium, x: torch.Tensor, reference: Laye
     y = prox(z - forward, 1.0)
     g = (z - y) - forward + reference.apply(y) - reference.b
     bound = np.linalg.norm(z - y, axis=1) + np.linalg.norm(g, axis=1) / layer.linear.m
-    share = float(np.max(bound / np.linalg.norm(z, axis=1)))
+    size = np.linalg.norm(z, axis=1) + np.linalg.norm(reference.b, axis=1) / layer.linear.m
+    share = float(np.max(bound / np.maximum(size, 1e-300), initial=0.0))
     # A bound is larger than the error, by as much as ‖I - W‖/m.
     return Check(f"{name}: certified relative error of the equilibrium", share, 10 * tolerance(x.dtype, "equilibrium"))
 

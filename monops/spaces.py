@@ -61,7 +61,11 @@ class BlockSpace:
         return (0,) if any(len(shape) > 1 for shape in self.shapes) else ()
 
     def split(self, z: Array) -> tuple[Array, ...]:
-        """The parts of a state, as views. Shapes: (*batch, size) → (*batch, *shape) each."""
+        """The parts of a state, as views. Shapes: (*batch, size) → (*batch, *shape) each.
+
+        Raises:
+            ShapeError: z has another size.
+        """
         if z.ndim < 1 or z.shape[-1] != self.domain[0]:
             raise ShapeError(
                 f"a state with parts {self.shapes} has shape (*batch, {self.domain[0]}), got {tuple(z.shape)}"
@@ -71,16 +75,22 @@ class BlockSpace:
         return tuple(_unflatten(piece, shape) for piece, shape in zip(pieces, self.shapes, strict=True))
 
     def join(self, parts: Sequence[Array]) -> Array:
-        """The state with these parts, whose batch axes broadcast. Shapes: (*batch, *shape) each → (*batch, size)."""
+        """The state with these parts, whose batch axes broadcast. Shapes: (*batch, *shape) each → (*batch, size).
+
+        Raises:
+            ShapeError: parts of other shapes, or in another number, or batch axes that do not broadcast.
+        """
         if len(parts) != len(self.shapes) or any(
             tuple(p.shape[p.ndim - len(s) :]) != s for p, s in zip(parts, self.shapes, strict=True)
         ):
             raise ShapeError(
                 f"parts (*batch, *shape) of shapes {self.shapes} wanted, got {[tuple(p.shape) for p in parts]}"
             )
-        batch = np.broadcast_shapes(
-            *(tuple(p.shape[: p.ndim - len(s)]) for p, s in zip(parts, self.shapes, strict=True))
-        )
+        batches = [tuple(p.shape[: p.ndim - len(s)]) for p, s in zip(parts, self.shapes, strict=True)]
+        try:
+            batch = np.broadcast_shapes(*batches)
+        except ValueError:
+            raise ShapeError(f"parts whose batch axes broadcast are wanted, got batch axes {batches}") from None
         xp = namespace(parts[0])
         pieces = [_flatten(xp.broadcast_to(p, (*batch, *s)), len(s)) for p, s in zip(parts, self.shapes, strict=True)]
         join = xp.cat if hasattr(xp, "cat") else xp.concatenate

@@ -198,13 +198,13 @@ def test_state_dict_moves_and_copies() -> None:
         (lambda: MonotoneConv(2, 3, ()), "1 to 3 sizes"),
         (lambda: MonotoneConv(2, 3, (4, 4, 4, 4)), "1 to 3 sizes"),
         (lambda: MonotoneConv(0, 3, (4,)), "integers ≥ 1 as inputs, got 0"),
-        (lambda: MonotoneConv(2, 3, (0,)), "integers ≥ 1 as size, got 0"),
+        (lambda: MonotoneConv(2, 3, (0,)), r"integers ≥ 1 as size\[0\], got 0"),
         (lambda: MonotoneConv(2, 3, (4,), m=0.0), "m > 0, got 0.0"),
         (lambda: MonotoneMultiTier(2, (), (4,)), "at least one tier"),
         (lambda: MonotoneMultiTier(2, (2, 0), (4,)), r"channels\[1\], got 0"),
         (lambda: MonotoneMultiTier(2, (2, 2, 2), (6, 4)), r"of \(6, 4\) it leaves \(3, 2\) in tier 1"),
         (lambda: MonotoneMultiTier(2, (2, 2), (4, 4), stride=(2,)), "strides ≥ 1, one for each axis"),
-        (lambda: MonotoneMultiTier(2, (2, 2), (4, 4), stride=0), "strides ≥ 1"),
+        (lambda: MonotoneMultiTier(2, (2, 2), (4, 4), stride=0), r"integers ≥ 1 as stride\[0\]"),
     ],
 )
 def test_wrong_construction_is_named(make: Callable[[], Any], match: str) -> None:
@@ -234,3 +234,56 @@ def test_an_activation_must_be_elementwise() -> None:
     layer = Equilibrium(MonotoneConv(1, 2, (4, 4)), Conjugate(ReLU()))
     with pytest.raises(MonopsError, match="elementwise"):
         layer(torch.zeros(2, 1, 4, 4))
+
+
+@pytest.mark.parametrize(("sides", "tiers"), [((64, 64), 2), ((54, 72), 2), ((64, 72), 3), ((100, 36), 3)])
+def test_each_grid_has_room_for_the_samples_of_the_last(sides: tuple[int, ...], tiers: int) -> None:
+    linear = MonotoneMultiTier(1, (1,) * tiers, sides)
+    state = linear.inject(torch.randn(2, 1, *sides))
+    assert linear.operator()(state).shape == state.shape
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (5, 2), (5, 3), (1, 2), (7, 4), (3, 3)])
+def test_which_points_the_next_tier_samples(kernel: int, stride: int) -> None:
+    """By plain strided slicing of an ordinary zero-padded convolution."""
+    size, r = (2 * stride * 3, stride * 3), kernel // 2
+    linear = MonotoneMultiTier(1, (2, 3), size, kernel=kernel, stride=stride, dtype=D)
+    x = torch.randn(4, 2, *size, dtype=D)
+    weight = linear.down[0] / linear.down[0].norm()
+    ordinary = torch.nn.functional.conv2d(x, weight, padding=r)
+    first = -(-r // stride) * stride - r
+    sampled = torch.nn.functional.pad(ordinary[..., first::stride, first::stride], (0, 1, 0, 1))
+    want = sampled[..., : size[0] // stride, : size[1] // stride]
+    space = linear.space
+    state = space.join([linear._frame(0).H(x), torch.zeros(1, *space.shapes[1], dtype=D)])
+    block = linear._coupling(0, torch.ones((), dtype=D))
+    got = linear._frame(1)(block(space.split(state)[0]))
+    rows, columns = ordinary[..., first::stride, first::stride].shape[2:]
+    torch.testing.assert_close(got[..., :rows, :columns], want[..., :rows, :columns])
+
+
+def test_kernels_of_zeros_and_scales_of_zero() -> None:
+    for linear in (MonotoneConv(1, 2, (4, 5), dtype=D), MonotoneMultiTier(1, (2, 2), (4, 6), dtype=D)):
+        with torch.no_grad():
+            for parameter in (linear.A, linear.B) if isinstance(linear, MonotoneConv) else (linear.A[0], linear.B[1]):
+                parameter.zero_()
+            linear.g.zero_()
+        layer = Equilibrium(linear, **TIGHT)
+        x = torch.randn(3, 1, *(linear.size if isinstance(linear, MonotoneConv) else linear.images[0]), dtype=D)
+        layer(x).sum().backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in layer.parameters() if p.numel())
+        assert verify(layer, x)
+
+
+def test_an_equilibrium_of_zero_is_certified() -> None:
+    linear = MonotoneConv(1, 40, (9, 9), dtype=D)
+    with torch.no_grad():
+        linear.U.zero_()
+        linear.bias.fill_(-1.0)  # type: ignore[union-attr]
+    assert verify(Equilibrium(linear, **TIGHT), torch.randn(2, 1, 9, 9, dtype=D))
+
+
+@pytest.mark.parametrize("size", [(5, 6.5), 5])
+def test_sizes_that_are_no_integers(size: Any) -> None:
+    with pytest.raises(OptionError, match=r"size\[1\]|one size for each axis"):
+        MonotoneConv(1, 1, size)

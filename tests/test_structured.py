@@ -195,7 +195,7 @@ ones = torch.ones(2, 2, 3)
         (lambda: Blocks([[Dense(torch.eye(2))], [Dense(torch.eye(3))]]), ShapeError, "domain in column 0"),
         (lambda: BlockDiagonal([Dense(torch.eye(2)), Dense(torch.eye(2, dtype=D))]), DTypeError, "one dtype"),
         (lambda: BlockDiagonal([]), ShapeError, "rows of one length"),
-        (lambda: BlockTriangular([[Dense(torch.eye(2))] * 2] * 2), ShapeError, "some on both"),
+        (lambda: BlockTriangular([[Dense(torch.eye(2))] * 2] * 2), ShapeError, r"got some at"),
         (lambda: BlockTriangular([[Dense(torch.ones(3, 2))]]), ShapeError, "square blocks"),
         (lambda: multi_tier([Dense(torch.eye(2))], [], [], m=1.0), ShapeError, "got 1, 0, 0"),
         (
@@ -222,3 +222,50 @@ def test_a_singular_resolvent_is_named() -> None:
         (P + C.H @ C).resolvent(1.0)
     with pytest.raises(SingularError, match="singular"):
         BlockTriangular([[P]]).resolvent(1.0)
+
+
+def test_blocks_may_be_families() -> None:
+    entries = torch.arange(1.0, 13, dtype=torch.float64).reshape(4, 3)
+    one, two = Diagonal(entries, 1), Diagonal(entries[:, :2] + 1, 1)
+    coupling = Dense(torch.ones(2, 3, dtype=torch.float64))
+    index = torch.tensor([2, 0])
+    z = torch.randn(4, 5, dtype=torch.float64)
+    for op in (BlockDiagonal((one, two)), BlockTriangular([[one, None], [coupling, two]])):
+        inverse = op.resolvent(0.5)
+        assert op.batch == inverse.batch == (4,)
+        assert op.to_dense().shape == (4, 5, 5)
+        torch.testing.assert_close(torch.linalg.solve(torch.eye(5) + 0.5 * op.to_dense(), z), inverse(z))
+        for family in (op, inverse):
+            torch.testing.assert_close(family.take(index, (4, 5))(z[index]), family(z)[index])
+
+
+def test_grids_have_at_most_three_axes() -> None:
+    for grid in ((), (2, 2, 2, 3)):
+        with pytest.raises(ShapeError, match="one to three axes"):
+            Circulant(torch.ones(24, 1, 1, dtype=torch.complex128), grid)
+
+
+def test_grams_of_other_strides_are_composed() -> None:
+    C, D = (StridedCircularConv(torch.randn(1, 1, 3, dtype=torch.float64), (12,), s) for s in (2, 3))
+    product = (C.H @ C) @ D.H
+    torch.testing.assert_close(product.to_dense(), C.H.to_dense() @ C.to_dense() @ D.H.to_dense())
+
+
+def test_derivatives_after_inference() -> None:
+    weight = torch.randn(3, 2, 5, 7, dtype=torch.float64)
+    x = torch.randn(2, 22, 26, dtype=torch.float64)
+    with torch.inference_mode():
+        first = CircularConv(weight, (22, 26)).circulant(x)
+        strided = StridedCircularConv(weight, (22, 26), 2)(x)
+    x.requires_grad_()
+    second = CircularConv(weight, (22, 26)).circulant(x)
+    torch.testing.assert_close(second, first)
+    torch.autograd.grad(second.sum(), x)
+    torch.autograd.grad(StridedCircularConv(weight, (22, 26), 2)(x).sum(), x)
+    assert strided.shape == (3, 11, 13)
+
+
+@pytest.mark.parametrize("bad", [((8,), (2,)), ((8,), (3,), (0,)), ((0,), (3,))])
+def test_bad_padded_grids(bad: Any) -> None:
+    with pytest.raises(ShapeError, match="odd kernels"):
+        padded_grid(*bad)

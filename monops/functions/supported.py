@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, namespace, require_step
+from monops.arrays import Array, namespace
 from monops.errors import OptionError
 from monops.functions.base import Separable, indicator
 from monops.functions.parameters import PARAMETER, require
@@ -17,6 +16,8 @@ class Supported(Separable):
 
     With ReLU and a mask that is zero on a border, this makes a circular convolution on the larger grid act as a
     zero-padded one within the border.
+
+    Assumes: points are finite; where one is not and the mask is zero, the prox is NaN.
 
     Args:
         function: f, which acts on each entry by itself.
@@ -57,14 +58,11 @@ class Supported(Separable):
     def on_axes(self, axes: int) -> Supported:
         return Supported(self.function.on_axes(axes), self.mask)
 
-    def prox_at(self, step: float) -> Callable[[Array], Array]:
-        prox = self.function.prox_at(require_step(step, self, "prox"))
-        return lambda x: prox(x) * self.mask  # the mask last, so that the memory order is that of x
-
     def _value(self, x: Array) -> Array:
         return namespace(x).where(self.mask == 1, self.function._value(x), indicator(x != 0, x))
 
     def _prox(self, x: Array, step: float) -> Array:
+        # A product, not a choice, which is slower: so x is to be finite. The mask last: the memory order is that of x.
         return self.function.prox(x, step) * self.mask
 
     def _prox_slope(self, x: Array, step: float) -> Array:

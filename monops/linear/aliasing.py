@@ -36,6 +36,7 @@ class Aliases(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is made in inference would be of no use in training
 def aliases(grid: Shape, stride: Shape, device: torch.device) -> Aliases:
     """The `Aliases` of a grid under a stride that divides it."""
     small = tuple(n // s for n, s in zip(grid, stride, strict=True))

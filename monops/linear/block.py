@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,6 +52,14 @@ class BlockOperator(LinearOperator):
     @property
     def device(self) -> torch.device:
         return _first(self.rows[0]).device
+
+    @property
+    def batch(self) -> Shape:
+        present = (block.batch for row in self.rows for block in row if block is not None)
+        return tuple(torch.broadcast_shapes(*present))
+
+    def take(self, index: Array, shape: Shape) -> LinearOperator:
+        return of_blocks(each(lambda block: take_block(block, index, shape), self.rows))
 
     @property
     def layout(self) -> Shape:
@@ -137,7 +147,10 @@ class BlockTriangular(BlockOperator):
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", _checked(self.rows, type(self).__name__))
         if not (is_lower(self.rows) or is_lower(list(zip(*self.rows, strict=True)))):
-            raise ShapeError("BlockTriangular wants all blocks on one side of the diagonal, got some on both")
+            places = [(i, j) for i, row in enumerate(self.rows) for j, b in enumerate(row) if b is not None and i != j]
+            raise ShapeError(
+                f"BlockTriangular wants all blocks on one side of the diagonal, got some at {places}; use Blocks"
+            )
         if not _has_square_diagonal(self.rows):
             got = [block and block.signature for row in self.rows for block in row]
             raise ShapeError(f"BlockTriangular wants square blocks all along the diagonal, got {got}")
@@ -146,7 +159,7 @@ class BlockTriangular(BlockOperator):
         self._require_step(step)
         diagonal = tuple(row[i].resolvent(step) for i, row in enumerate(self.rows))  # type: ignore[union-attr]
         beside = [[None if i == j else b for j, b in enumerate(row)] for i, row in enumerate(self.rows)]
-        from monops.linear.substitution import BlockSubstitution
+        from monops.linear.substitution import BlockSubstitution  # which needs this module
 
         return BlockSubstitution(diagonal, each(lambda block: step * block, beside))
 
@@ -208,6 +221,11 @@ def of_blocks(rows: Iterable[Iterable[Block]]) -> LinearOperator:
     return Blocks(table)
 
 
+def take_block(block: LinearOperator, index: Array, shape: Shape) -> LinearOperator:
+    """The block of some samples, of states of a flat shape (*batch, size)."""
+    return block.take(index, (*shape[:-1], *block.domain))
+
+
 def row_times(row: Sequence[Block], signals: Sequence[Signal]) -> list[Signal]:
     """row[j](signals[j]) for each block that is there."""
     return [apply_to(block, signal) for block, signal in zip(row, signals, strict=True) if block is not None]
@@ -219,11 +237,8 @@ def each(change: Callable[[LinearOperator], LinearOperator], rows: Iterable[Iter
 
 
 def _sum(blocks: Iterable[Block]) -> Block:
-    total: Block = None
-    for block in blocks:
-        if block is not None:
-            total = block if total is None else total + block
-    return total
+    present = [block for block in blocks if block is not None]
+    return functools.reduce(operator.add, present) if present else None
 
 
 def _product(row: Sequence[Block], column: Sequence[Block]) -> Block:

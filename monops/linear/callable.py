@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from monops.arrays import Array, DType, Shape, as_dtype
+from monops.arrays import Array, DType, Shape, as_device, as_dtype
 from monops.errors import OptionError, ShapeError
 from monops.linear.base import LinearOperator
 
@@ -58,7 +58,7 @@ class FromCallable(LinearOperator):
         object.__setattr__(self, "out", self.shape if self.out is None else tuple(self.out))
         object.__setattr__(self, "params", tuple(self.params))
         object.__setattr__(self, "dtype", as_dtype(self.dtype))
-        object.__setattr__(self, "device", torch.device(self.device))
+        object.__setattr__(self, "device", as_device(self.device))
         if self.known_symmetric and self.domain != self.codomain:
             raise ShapeError(f"a symmetric operator has one space, got {self.domain} → {self.codomain}")
         for function in (self.forward, self.backward):

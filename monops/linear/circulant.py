@@ -47,10 +47,10 @@ class ShiftInvariant(FrequencyMap):
         return symbol
 
     def _plus(self, other: LinearOperator) -> LinearOperator:
-        S = self.circulant.symbol
         if isinstance(other, ShiftInvariant) and other.grid == self.grid:
-            return Circulant(S + other.circulant.symbol, self.grid)
+            return Circulant(self.circulant.symbol + other.circulant.symbol, self.grid)
         if isinstance(other, Identity):
+            S = self.circulant.symbol
             return Circulant(S + other.scale * torch.eye(S.shape[-1], dtype=S.dtype, device=S.device), self.grid)
         return NotImplemented
 
@@ -73,14 +73,23 @@ class Circulant(ShiftInvariant):
 
     Shapes: `symbol` (frequencies, out, in) complex, the domain (in, *grid), the codomain (out, *grid).
 
+    Assumes: the symbol is complex conjugate at f and -f, as that of a real operator. Of the frequencies which the half
+    spectrum holds together with their mirror image, `apply` would use the conjugate part only, but `norm` the whole.
+
     Args:
-        symbol: at frequencies f and -f complex conjugate to each other, since the operator is real.
+        symbol: one channel matrix for each frequency.
         grid: sizes of the periodic grid, one to three axes.
 
     Raises:
-        ShapeError: the symbol does not have the frequencies of the grid.
+        ShapeError: the symbol does not have the frequencies of the grid, or the grid more than three axes.
 
     Source: Winston & Kolter 2020, section 4.2 and appendix C.
+
+    Example:
+        >>> import torch
+        >>> shift = Circulant(torch.tensor([1.0, -1j, -1.0]).reshape(3, 1, 1), (4,))
+        >>> shift(torch.tensor([[1.0, 2.0, 3.0, 4.0]])).round()
+        tensor([[4., 1., 2., 3.]])
     """
 
     symbol: torch.Tensor
@@ -88,6 +97,8 @@ class Circulant(ShiftInvariant):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "grid", tuple(self.grid))
+        if not 1 <= len(self.grid) <= 3:
+            raise ShapeError(f"a symbol wants a grid of one to three axes, got {self.grid}")
         wanted = fourier.frequencies(self.grid)
         if self.symbol.ndim != 3 or self.symbol.shape[0] != wanted or not self.symbol.is_complex():
             raise ShapeError(

@@ -118,7 +118,7 @@ class CircularConv(ShiftInvariant):
         return CircularConv(self.weight.transpose(0, 1).flip(axes), self.grid)
 
 
-def padded_grid(image: Shape, kernel: Shape, stride: Shape = ()) -> Shape:
+def padded_grid(image: Shape, kernel: Shape, stride: Shape = (), *, at_least: Shape = ()) -> Shape:
     """The grid on which circular operators act as zero-padded ones on an image, if zero is kept around it.
 
     With A a convolution, AᴴA reaches twice as far as A itself; so the smallest such grid is n + 2·(kernel // 2) along
@@ -128,21 +128,27 @@ def padded_grid(image: Shape, kernel: Shape, stride: Shape = ()) -> Shape:
     Args:
         image: sizes of the image.
         kernel: odd sizes of the kernel.
-        stride: of a convolution from this grid to a coarser one; 1 unless given.
+        stride: of a convolution from this grid to a coarser one, ≥ 1; 1 unless given.
+        at_least: sizes which the grid must have room for.
 
     Raises:
-        ShapeError: not the same number of axes in all.
+        ShapeError: not the same number of axes in all; an even kernel; a size or a stride below 1.
 
     Example:
         >>> padded_grid((32, 32), (3, 3)), padded_grid((9,), (5,), (4,)), padded_grid((509,), (3,))
         ((34, 34), (16,), (512,))
     """
     steps = stride or (1,) * len(image)
-    if not len(image) == len(kernel) == len(steps):
+    least = at_least or (1,) * len(image)
+    if not len(image) == len(kernel) == len(steps) == len(least):
         raise ShapeError(
             f"padded_grid wants as many sizes of the kernel, and strides, as of {image}: got {kernel}, {steps}"
         )
-    smallest = [n + 2 * (k // 2) for n, k in zip(image, kernel, strict=True)]
+    if any(k % 2 == 0 for k in kernel) or min(*image, *kernel, *steps) < 1:
+        raise ShapeError(
+            f"padded_grid wants sizes ≥ 1, odd kernels and strides ≥ 1, got {tuple(image)}, {tuple(kernel)}, {steps}"
+        )
+    smallest = [max(n + 2 * (k // 2), a) for n, k, a in zip(image, kernel, least, strict=True)]
     return tuple(s * fourier.good_size(-(-n // s), s) for n, s in zip(smallest, steps, strict=True))
 
 

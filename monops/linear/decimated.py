@@ -19,7 +19,7 @@ from monops.linear.frequency import FrequencyMap
 
 def coarse_grid(grid: Shape, stride: Shape, what: str) -> Shape:
     """The grid sampled with this stride; a `ShapeError` unless the stride divides it."""
-    if len(stride) != len(grid) or any(s < 1 or n % s for n, s in zip(grid, stride, strict=True)):
+    if len(stride) != len(grid) or any(s < 1 or int(s) != s or n % s for n, s in zip(grid, stride, strict=True)):
         raise ShapeError(f"{what} wants a stride that divides the grid, got stride {stride} on the grid {grid}")
     return tuple(n // s for n, s in zip(grid, stride, strict=True))
 
@@ -59,11 +59,11 @@ class Decimation(FrequencyMap):
         return NotImplemented
 
     def _times(self, other: LinearOperator) -> LinearOperator:
-        D = self.decimated
         if isinstance(other, ShiftInvariant) and other.grid == self.grid:
+            D = self.decimated
             return D.with_symbol(D.symbol @ other.circulant.symbol)
         if isinstance(other, Interpolated) and _same_grids(self, other.op):
-            product = D.symbol @ other.op.decimated.symbol.mH
+            product = self.decimated.symbol @ other.op.decimated.symbol.mH
             return Circulant(aliasing.fold(product, self.grid, self.stride).mean(1), self.coarse)
         return NotImplemented
 
@@ -92,7 +92,16 @@ class Decimated(Decimation):
         grid: sizes of the fine grid.
         stride: one for each axis, dividing the grid's size.
 
+    Raises:
+        ShapeError: the symbol does not have the frequencies of the grid, or the stride does not divide it.
+
     Source: Winston & Kolter 2020, appendix D.
+
+    Example:
+        >>> import torch
+        >>> every_second = Decimated(torch.ones(3, 1, 1, dtype=torch.complex64), (4,), (2,))
+        >>> every_second(torch.tensor([[1.0, 2.0, 3.0, 4.0]])).round()
+        tensor([[1., 3.]])
     """
 
     symbol: torch.Tensor
@@ -100,6 +109,8 @@ class Decimated(Decimation):
     stride: Shape
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", tuple(self.grid))
+        object.__setattr__(self, "stride", tuple(self.stride))
         coarse_grid(self.grid, self.stride, "Decimated")
         Circulant(self.symbol, self.grid)  # which checks the shapes
 
@@ -149,7 +160,19 @@ class Decimated(Decimation):
 
 @dataclass(frozen=True, eq=False)
 class Interpolated(FrequencyMap):
-    """The adjoint of a `Decimation`: zeros between the points, then the adjoint filter. Made by `op.H`."""
+    """The adjoint of a `Decimation`: zeros between the points, then the adjoint filter. Made by `op.H`.
+
+    Shapes: domain and codomain are those of `op`, exchanged.
+
+    Args:
+        op: the decimation.
+
+    Example:
+        >>> import torch
+        >>> every_second = Decimated(torch.ones(3, 1, 1, dtype=torch.complex64), (4,), (2,))
+        >>> every_second.H(torch.tensor([[1.0, 3.0]])).round().abs()
+        tensor([[1., 0., 3., 0.]])
+    """
 
     op: Decimation
 

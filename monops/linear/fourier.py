@@ -6,7 +6,8 @@ imaginary ones. So a product with one complex matrix a frequency is a batched pr
 axes nothing is ever permuted. The first grid axis is halved: it has n/2 + 1 frequencies; they vary slowest.
 
 Two ways of computing it give the same numbers: along each axis a product with the DFT matrix, whose cost grows with
-the side but which runs at the speed of matrix products, and the FFT library.
+the side but which runs at the speed of matrix products, and the FFT library. The last 64 DFT matrices of each kind are
+kept, for all who transform on grids of these sizes.
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ def waves(offsets: torch.Tensor, grid: Shape) -> torch.Tensor:
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is made in inference would be of no use in training
 def _forward_real(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """(real, imaginary) of each of n/2 + 1 frequencies from n real values."""
     angle = _angles(n, n // 2 + 1)
@@ -123,6 +125,7 @@ def _forward_real(n: int, dtype: torch.dtype, device: torch.device) -> torch.Ten
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _inverse_real(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     angle = _angles(n, n // 2 + 1)
     weight = torch.full((n // 2 + 1, 1), 2.0 / n, dtype=torch.float64)  # a frequency stands for its mirror image too
@@ -134,6 +137,7 @@ def _inverse_real(n: int, dtype: torch.dtype, device: torch.device) -> torch.Ten
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _forward_apart(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """As `_forward_real`, but all real parts before all imaginary ones."""
     rows = _forward_real(n, dtype, device)
@@ -141,6 +145,7 @@ def _forward_apart(n: int, dtype: torch.dtype, device: torch.device) -> torch.Te
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _forward_pairs(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """(real, imaginary) of each of n frequencies, from (real, imaginary) of each of n values."""
     c, s = _angles(n, n).cos(), _angles(n, n).sin()
@@ -149,11 +154,13 @@ def _forward_pairs(n: int, dtype: torch.dtype, device: torch.device) -> torch.Te
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _inverse_pairs(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     return (_forward_pairs(n, torch.float64, torch.device("cpu")).T / n).contiguous().to(device, dtype)
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _inverse_apart(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """As `_inverse_pairs`, but all real parts before all imaginary ones in the result."""
     rows = _inverse_pairs(n, dtype, device)

@@ -29,6 +29,8 @@ class CirculantPlusGram(FrequencyMap):
 
         (I + step·(P + Lᴴ R))⁻¹ = Q - step · Q Lᴴ (I + step · R Q Lᴴ)⁻¹ R Q.
 
+    Shapes: the domain is P's, the codomain too.
+
     Args:
         P: circulant on the fine grid.
         L: to the coarse grid, on the codomain of P.
@@ -39,6 +41,13 @@ class CirculantPlusGram(FrequencyMap):
         SingularError: from `resolvent`, if I + step·P or I + step·(P + Lᴴ R) is singular.
 
     Source: Winston & Kolter 2020, appendix D.
+
+    Example:
+        >>> import torch
+        >>> from monops.linear import StridedCircularConv
+        >>> C = StridedCircularConv(torch.tensor([[[0.0, 2.0, 0.0]]]), (4,), 2)
+        >>> type(C.H @ C).__name__, (C.H @ C).resolvent(1.0)(torch.ones(1, 4)).round(decimals=4)
+        ('CirculantPlusGram', tensor([[0.2000, 1.0000, 0.2000, 1.0000]]))
     """
 
     P: Circulant
@@ -155,7 +164,7 @@ class CirculantPlusGram(FrequencyMap):
         if isinstance(other, CirculantPlusGram) and (other.grid, other.stride) == (self.grid, self.stride):
             Q, M, N = other.P, other.L, other.R
             return _plus_gram(P @ Q, _stack(L, M @ P.H), _stack(R @ Q + (R @ M.H) @ N, N))
-        if isinstance(other, Interpolated):
+        if isinstance(other, Interpolated) and (other.op.grid, other.op.stride) == (self.grid, self.stride):
             return (other.H @ self.H).H
         return NotImplemented
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from monops.arrays import Array, DType, Shape, as_dtype, detach, full, is_torch
+from monops.arrays import Array, DType, Shape, as_device, as_dtype, detach, full, is_torch
 from monops.errors import SingularError
 from monops.linear.base import LinearOperator
 
@@ -36,7 +36,7 @@ class Identity(LinearOperator):
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
         object.__setattr__(self, "dtype", as_dtype(self.dtype))
-        object.__setattr__(self, "device", torch.device(self.device))
+        object.__setattr__(self, "device", as_device(self.device))
 
     @classmethod
     def like(cls, op: LinearOperator) -> Identity:
@@ -114,7 +114,7 @@ class Zero(LinearOperator):
         object.__setattr__(self, "shape", tuple(self.shape))
         object.__setattr__(self, "out", self.shape if self.out is None else tuple(self.out))
         object.__setattr__(self, "dtype", as_dtype(self.dtype))
-        object.__setattr__(self, "device", torch.device(self.device))
+        object.__setattr__(self, "device", as_device(self.device))
 
     @property
     def domain(self) -> Shape:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
-from monops.arrays import Array, DType, Shape, as_dtype
+from monops.arrays import Array, DType, Shape, as_device, as_dtype
 from monops.errors import ShapeError
 from monops.linear.base import LinearOperator
 from monops.linear.identity import Identity
@@ -33,7 +34,7 @@ class _Box(LinearOperator):
         for key, value in (("whole", whole), ("inside", inside), ("start", start)):
             object.__setattr__(self, key, value)
         object.__setattr__(self, "dtype", as_dtype(self.dtype))
-        object.__setattr__(self, "device", torch.device(self.device))
+        object.__setattr__(self, "device", as_device(self.device))
 
     def norm(self) -> float:
         return 0.0 if 0 in self.inside else 1.0
@@ -80,13 +81,13 @@ class Restriction(_Box):
         return self.inside
 
     def apply(self, x: Array) -> Array:
-        box = (..., *(slice(a, a + k) for a, k in zip(self.start, self.inside, strict=True)))
+        box: Any = (..., *(slice(a, a + k) for a, k in zip(self.start, self.inside, strict=True)))
         if not isinstance(x, torch.Tensor):
             return x[box]
         # Cut as it lies in memory, so that a derivative lies in the same order.
         order = sorted(range(x.ndim), key=x.stride, reverse=True)
         whole = [slice(None)] * (x.ndim - len(self.whole)) + list(box[1:])
-        cut = x.permute(order)[tuple(whole[axis] for axis in order)]
+        cut: torch.Tensor = x.permute(order)[tuple(whole[axis] for axis in order)]
         return cut.permute([order.index(axis) for axis in range(x.ndim)])
 
     def adjoint(self) -> LinearOperator:
@@ -99,9 +100,24 @@ class Restriction(_Box):
 
 @dataclass(frozen=True, eq=False)
 class ZeroPad(_Box):
-    """x ↦ an array of shape `whole`, zero but for x from `start` on. The adjoint is a `Restriction`; see there.
+    """x ↦ an array of shape `whole`, zero but for x from `start` on. The adjoint is a `Restriction`.
 
     Shapes: (*batch, *inside) → (*batch, *whole).
+
+    Args:
+        whole: the codomain.
+        inside: the domain.
+        start: where x begins along each axis; in the middle unless given.
+        dtype: of the states; a NumPy dtype makes a NumPy operator.
+        device: of the states.
+
+    Raises:
+        ShapeError: `inside` does not lie within the whole.
+
+    Example:
+        >>> import torch
+        >>> ZeroPad((4,), (2,), (0,))(torch.ones(2))
+        tensor([1., 1., 0., 0.])
     """
 
     whole: Shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,6 +30,7 @@ class StridedCircularConv(Decimation):
 
     Raises:
         ShapeError: even kernels, kernels larger than the grid, or a stride which does not divide the grid.
+        DTypeError: the weight is no tensor of float32 or float64.
 
     Source: Winston & Kolter 2020, section 4.3 and appendix D.
 
@@ -44,11 +46,11 @@ class StridedCircularConv(Decimation):
     stride: Any  # a tuple once the constructor is through
 
     def __post_init__(self) -> None:
-        filter = CircularConv(self.weight, self.grid)  # which checks the shapes
-        stride = (self.stride,) * len(filter.grid) if isinstance(self.stride, int) else tuple(self.stride)
-        object.__setattr__(self, "grid", filter.grid)
-        object.__setattr__(self, "stride", stride)
-        coarse_grid(filter.grid, stride, "StridedCircularConv")
+        grid = CircularConv(self.weight, self.grid).grid  # which checks the shapes
+        stride: Any = (self.stride,) * len(grid) if isinstance(self.stride, numbers.Number) else tuple(self.stride)
+        object.__setattr__(self, "grid", grid)
+        coarse_grid(grid, stride, "StridedCircularConv")
+        object.__setattr__(self, "stride", tuple(int(s) for s in stride))
 
     @property
     def decimated(self) -> Decimated:

@@ -10,7 +10,7 @@ import torch
 
 from monops.arrays import Array, DType, Shape
 from monops.linear.base import LinearOperator
-from monops.linear.block import Rows, each, is_lower, row_times
+from monops.linear.block import Rows, each, is_lower, row_times, take_block
 from monops.linear.frequency import FrequencyMap, Signal, apply_to, total
 from monops.spaces import BlockSpace
 
@@ -20,6 +20,20 @@ class BlockSubstitution(LinearOperator):
     """The inverse of D⁻¹ + N, D block-diagonal and N strictly triangular, by substitution. Made by `resolvent`.
 
     x_i = D_i (b_i - Σ_j N_ij x_j), from the first to the last or the other way round.
+
+    Shapes: flat states of a `BlockSpace` with the domains of the diagonal blocks.
+
+    Args:
+        diagonal: the blocks D_i, square.
+        beside: rows of the blocks N_ij; None where a block is zero, and on the diagonal.
+
+    Example:
+        >>> import torch
+        >>> from monops.linear import BlockTriangular, Dense
+        >>> two = Dense(torch.tensor([[2.0]]))
+        >>> inverse = BlockTriangular([[two, None], [two, two]]).resolvent(0.5)
+        >>> type(inverse).__name__, inverse(torch.tensor([2.0, 3.0]))
+        ('BlockSubstitution', tensor([1., 1.]))
     """
 
     diagonal: Sequence[LinearOperator]
@@ -45,6 +59,21 @@ class BlockSubstitution(LinearOperator):
     @property
     def device(self) -> torch.device:
         return self.diagonal[0].device
+
+    @property
+    def batch(self) -> Shape:
+        beside = (block.batch for row in self.beside for block in row if block is not None)
+        return tuple(torch.broadcast_shapes(*(block.batch for block in self.diagonal), *beside))
+
+    def take(self, index: Array, shape: Shape) -> LinearOperator:
+        def taken(block: LinearOperator) -> LinearOperator:
+            return take_block(block, index, shape)
+
+        return BlockSubstitution(tuple(map(taken, self.diagonal)), each(taken, self.beside))
+
+    def prepared(self) -> LinearOperator:
+        diagonal = tuple(block.prepared() for block in self.diagonal)
+        return BlockSubstitution(diagonal, each(lambda block: block.prepared(), self.beside))
 
     @property
     def layout(self) -> Shape:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from monops.errors import ShapeError
+from monops.errors import OptionError, ShapeError
 from monops.linear.base import LinearOperator
 from monops.linear.block import Block, of_blocks
 from monops.linear.identity import Identity
@@ -26,13 +27,14 @@ def multi_tier(
         A: the diagonal blocks of A, any linear operators on each tier, at least one.
         down: operators from each tier to the codomain of the next one's block of A: one fewer.
         B: the diagonal blocks of B, as many as in A.
-        m: the strong monotonicity.
+        m: the strong monotonicity, ≥ 0.
 
     Returns:
         A `BlockTriangular` on flat states; for one tier a `BlockDiagonal`.
 
     Raises:
         ShapeError: the numbers of operators, or the spaces of the tiers, do not chain.
+        OptionError: m is not in [0, ∞).
 
     Source: Winston & Kolter 2020, section 4.3 and appendix D.
 
@@ -45,6 +47,8 @@ def multi_tier(
                 [1.0000, 2.5000, 0.0000],
                 [2.0000, 2.0000, 1.5000]])
     """
+    if not 0 <= m < math.inf:
+        raise OptionError(f"multi_tier wants m in [0, ∞), got {m}")
     if not len(A) == len(B) == len(down) + 1:
         raise ShapeError(f"n tiers want n operators A, n - 1 down, n B; got {len(A)}, {len(down)}, {len(B)}")
     for i, D in enumerate(down):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -53,7 +54,7 @@ class MonotoneLinear(nn.Module, ABC):
 def require_counts(owner: object, **counts: Any) -> None:
     """Raise an `OptionError` unless all are integers ≥ 1; `owner` and the names are for the message."""
     for name, value in counts.items():
-        if not (isinstance(value, int) and value >= 1):
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
             raise OptionError(f"{type(owner).__name__} wants integers ≥ 1 as {name}, got {value!r}")
 
 

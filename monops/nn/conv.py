@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,8 +25,9 @@ class MonotoneConv(MonotoneLinear):
     whatever the parameters are, I - W ⪰ m I.
 
     States live on a periodic grid which is larger than the image by twice the kernel's reach, and are kept at zero
-    there: on the image all operators act as zero-padded ones (see `monops.linear.padded_grid`). Outputs are ordinary
-    arrays of the image's size.
+    there (see `monops.linear.padded_grid`). So with R, which cuts out the image, M is R (m I + AᵀA - B + Bᵀ) Rᵀ: B acts
+    as an ordinary zero-padded convolution, and A Rᵀ as the full one, whose output reaches beyond the image. Outputs are
+    ordinary arrays of the image's size.
 
     Shapes: x (*batch, inputs, *size), output (*batch, channels, *size); A and B (channels, channels, *kernel), U
     (channels, inputs, *kernel), bias (channels); g and h are numbers.
@@ -121,12 +123,15 @@ class MonotoneConv(MonotoneLinear):
 
 def image_and_kernel(owner: object, size: Sequence[int], kernel: int | Sequence[int]) -> tuple[Shape, Shape]:
     """Both as tuples, once it is certain that they are admissible."""
+    name = type(owner).__name__
+    if isinstance(size, numbers.Number):
+        raise OptionError(f"{name} wants one size for each axis of an image, such as ({size},), got {size}")
     size = tuple(size)
     kernel = (kernel,) * len(size) if isinstance(kernel, int) else tuple(kernel)
-    name = type(owner).__name__
     if not 1 <= len(size) <= 3 or len(kernel) != len(size):
         raise OptionError(f"{name} wants 1 to 3 sizes, and a kernel of as many axes, got {size} and {kernel}")
-    require_counts(owner, size=min(size), kernel=min(kernel))
+    for what, sizes in (("size", size), ("kernel", kernel)):
+        require_counts(owner, **{f"{what}[{i}]": n for i, n in enumerate(sizes)})
     if any(k % 2 == 0 for k in kernel):
         raise OptionError(f"{name} wants odd kernels, which have a centre, got {kernel}")
     return size, kernel
@@ -144,8 +149,9 @@ def root(g: torch.Tensor) -> torch.Tensor:
 
 
 def normalised(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """The kernel with Frobenius norm |scale|."""
-    return scale * weight / torch.linalg.vector_norm(weight)
+    """The kernel with Frobenius norm |scale|; a kernel of zeros stays zero."""
+    norm = torch.linalg.vector_norm(weight)
+    return scale * (weight / torch.where(norm > 0, norm, 1.0))
 
 
 def convolve(

@@ -33,21 +33,25 @@ class Equilibrium(nn.Module):
         activation: the function f whose prox at step 1 is σ, such as `ReLU()` or `Tanh()`.
         method: a splitting method. With `step="auto"` the first call finds a step, kept until the method refuses
             it since the parameters have changed; `tune` finds it anew.
-        tol: relative tolerance of the forward solve; see `monops.solve`.
+        tol: relative tolerance of the forward solve, in (0, ∞); see `monops.solve`.
         backward_tol: of the backward solve; the same unless given.
-        max_steps: limit for both; reaching it warns.
-        check_every: steps from one look at the residual to the next; see `monops.solve`.
-        compile: fuse the elementwise parts of the solvers' steps; see `monops.solve`.
+        max_steps: limit for both, ≥ 1; reaching it warns.
+        check_every: steps from one look at the residual to the next, ≥ 1; see `monops.solve`.
         warm_start: start each solve from the last one's state if shape, dtype and device are the same.
+        compile: fuse the elementwise parts of the solvers' steps; see `monops.solve`.
 
     Raises:
+        OptionError: from the constructor, for an argument of another kind or outside its range.
         ShapeError, DTypeError, DeviceError: on a call, if x does not fit `linear`.
         NonFiniteError: on a call, if there is a NaN or infinity in x, in the parameters or in the solve; the message
             names the samples.
 
     Attributes:
+        method: the splitting method, with the number that "auto" has found once it has.
         last: the `Result` of the last call, cut off from the graph, with its `backward` once that is done; or None. Its
             `state` is kept with `warm_start` only; otherwise it is the point.
+
+    Source: Winston & Kolter 2020, section 3.
 
     Example:
         >>> import torch
@@ -95,7 +99,7 @@ class Equilibrium(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not isinstance(x, torch.Tensor):
             raise DTypeError(f"{type(self).__name__} expects a torch tensor, got {type(x).__name__}")
-        parameter = next(self.linear.parameters())
+        parameter = next(self.linear.parameters(), x)
         if x.device != parameter.device:
             raise DeviceError(f"{type(self).__name__} lives on {parameter.device}, got an input on {x.device}")
         if torch.is_autocast_enabled(x.device.type):
@@ -106,7 +110,7 @@ class Equilibrium(nn.Module):
             try:
                 result = self._solve(x, A, B)
             except NonFiniteError as error:
-                raise NonFiniteError(self._diagnose(x, np.zeros(0))) from error
+                raise NonFiniteError(self._diagnose(x, None, str(error))) from error
         if result.status is Status.NON_FINITE:
             raise NonFiniteError(self._diagnose(x, ~np.isfinite(result.residual)))
         if result.status is Status.MAX_STEPS:
@@ -144,9 +148,10 @@ class Equilibrium(nn.Module):
     def extra_repr(self) -> str:
         return f"activation={self.activation}, method={self.method}, tol={self.options['tol']}"
 
-    def _diagnose(self, x: torch.Tensor, bad: np.ndarray) -> str:
+    def _diagnose(self, x: torch.Tensor, bad: np.ndarray | None, found: str = "NaN or infinity in the solve") -> str:
         for name, parameter in self.linear.named_parameters():
             if not bool(parameter.isfinite().all()):
                 return f"parameter {name} holds a NaN or infinity"
-        source = "the solve" if bool(x.isfinite().all()) else "the input"
-        return f"NaN or infinity in {source}, at samples {np.argwhere(bad).tolist()[:8]} of {bad.size}"
+        found = found if bool(x.isfinite().all()) else "NaN or infinity in the input"
+        where = "" if bad is None else f", at samples {np.argwhere(bad).tolist()[:8]} of {bad.size}"
+        return f"{found}{where}; if data and parameters are sound, they may be too large for their precision"

@@ -35,7 +35,9 @@ class MonotoneMultiTier(MonotoneLinear):
 
     The grid of each tier is periodic, larger than its image by twice the kernel's reach, and kept at zero there. From
     tier to tier images shrink by the stride: 32 → 16 → 8 on grids 34 → 18 → 10, where the strided convolution takes
-    34 to 17, which is put into the 18 among zeros. A state holds all tiers in one flat array; `split` cuts it up.
+    34 to 17, which is put into the 18 among zeros. Sampled are the points of the grid that are multiples of the stride
+    s: of an image, which begins at the kernel's reach r, the points ⌈r/s⌉·s - r, ⌈r/s⌉·s - r + s, and so on. A state
+    holds all tiers in one flat array; `split` cuts it up.
 
     Shapes: x (*batch, inputs, *size); output (*batch, channels[-1], *image), the image of the last tier.
 
@@ -86,10 +88,10 @@ class MonotoneMultiTier(MonotoneLinear):
         require_counts(self, inputs=inputs, **{f"channels[{i}]": c for i, c in enumerate(channels)})
         size, self.kernel = image_and_kernel(self, size, kernel)
         self.stride = (stride,) * len(size) if isinstance(stride, int) else tuple(stride)
+        require_counts(self, **{f"stride[{i}]": s for i, s in enumerate(self.stride)})
         self.inputs, self.channels, self.border = inputs, channels, border
         self.images = _images(size, self.stride, len(channels))
-        steps = [self.stride] * (len(channels) - 1) + [()]
-        self.grids = [padded_grid(image, self.kernel, s) for image, s in zip(self.images, steps, strict=True)]
+        self.grids = self._grids()
         self.space = BlockSpace(tuple((c, *grid) for c, grid in zip(channels, self.grids, strict=True)))
 
         def kernels(pairs: Any) -> nn.ParameterList:
@@ -105,6 +107,22 @@ class MonotoneMultiTier(MonotoneLinear):
         self.g_down = nn.Parameter(torch.empty(len(channels) - 1, device=device, dtype=dtype))
         self.h = nn.Parameter(torch.empty(len(channels), device=device, dtype=dtype))
         self.reset_parameters()
+
+    def _grids(self) -> list[Shape]:
+        """Of all tiers, each with room for what the strided convolution makes of the one before."""
+        grids: list[Shape] = []
+        for i, image in enumerate(self.images):
+            sampled = (
+                tuple(a + n // s for a, n, s in zip(self._start, grids[-1], self.stride, strict=True)) if i else ()
+            )
+            stride = self.stride if i + 1 < len(self.images) else ()
+            grids.append(padded_grid(image, self.kernel, stride, at_least=sampled))
+        return grids
+
+    @property
+    def _start(self) -> Shape:
+        """Where a sampled grid begins in the next tier's: its first point within the image is number ⌈reach/stride⌉."""
+        return tuple(r - -(-r // s) for r, s in zip(reach(self.kernel), self.stride, strict=True))
 
     def reset_parameters(self) -> None:
         """Draw all kernels anew, uniformly in ±1/√(inputs of one output); all scales are 1."""
@@ -123,12 +141,10 @@ class MonotoneMultiTier(MonotoneLinear):
         return multi_tier(A, [self._coupling(i, scales[i]) for i in range(len(self.down))], B, m=self.m)
 
     def _coupling(self, i: int, scale: torch.Tensor) -> LinearOperator:
-        """A_{i+1,i}: a strided convolution, put among zeros so that the images of both tiers lie over each other."""
+        """A_{i+1,i}: a strided convolution, put among zeros so that its samples within the image fill the next one."""
         C = StridedCircularConv(normalised(self.down[i], scale), self.grids[i], self.stride)
-        # The first point of the image, at `reach`, is the ceil(reach/stride)-th after sampling.
-        start = tuple(r - -(-r // s) for r, s in zip(reach(self.kernel), self.stride, strict=True))
         whole = (self.channels[i + 1], *self.grids[i + 1])
-        return ZeroPad(whole, C.codomain, (0, *start), dtype=C.dtype, device=C.device) @ C
+        return ZeroPad(whole, C.codomain, (0, *self._start), dtype=C.dtype, device=C.device) @ C
 
     def inject(self, x: torch.Tensor) -> torch.Tensor:
         """U x + b in the first tier. Shapes: (*batch, inputs, *size) → (*batch, size of a state)."""
@@ -162,7 +178,7 @@ class MonotoneMultiTier(MonotoneLinear):
 
 
 def _images(size: Shape, stride: Shape, tiers: int) -> list[Shape]:
-    if len(stride) != len(size) or min(stride) < 1:
+    if len(stride) != len(size):
         raise OptionError(f"MonotoneMultiTier wants strides ≥ 1, one for each axis of {size}, got {stride}")
     images = [size]
     for _ in range(tiers - 1):

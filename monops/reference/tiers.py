@@ -151,7 +151,7 @@ class Tiers:
             parts["A"].append(kernel)
             parts["g"].append(scale)
             kernel = kernel_gradient(of_B[at[i], at[i]], self.B[i].shape, self.grids[i])
-            unit, norm = _unit(self.B[i]), np.linalg.norm(self.B[i])
+            unit, norm = _unit(self.B[i]), np.linalg.norm(self.B[i]) or 1.0
             parts["h"].append(np.sum(kernel * unit))
             parts["B"].append(self.h[i] / norm * (kernel - unit * np.sum(kernel * unit)))
         for i, w in enumerate(self.down):
@@ -184,11 +184,13 @@ class Tiers:
 
 
 def _unit(weight: np.ndarray) -> np.ndarray:
-    return weight / np.linalg.norm(weight)
+    """The kernel with norm 1; zero, by convention, of a kernel of zeros."""
+    return weight / (np.linalg.norm(weight) or 1.0)
 
 
 def _of_normalised(gradient: np.ndarray, weight: np.ndarray, g: float) -> tuple[np.ndarray, np.ndarray]:
     """The gradients in W and in g, from that in √|g| W / ‖W‖."""
     unit, root = _unit(weight), np.sqrt(np.abs(g))
     along = np.sum(gradient * unit)
-    return root / np.linalg.norm(weight) * (gradient - unit * along), along * np.sign(g) / (2 * root)
+    of_g = along * np.sign(g) / (2 * root) if g != 0 else np.zeros(())  # by convention: √|g| has no derivative at 0
+    return root / (np.linalg.norm(weight) or 1.0) * (gradient - unit * along), of_g
