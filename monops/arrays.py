@@ -82,6 +82,12 @@ def detach(x: Array) -> Array:
     return x.detach() if isinstance(x, torch.Tensor) else x
 
 
+def parts(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The real and the imaginary part; also of lazily conjugated ones, for which torch.func.vmap has no rule."""
+    pairs = torch.view_as_real(x.resolve_conj())
+    return pairs[..., 0], pairs[..., 1]
+
+
 def epsilon(dtype: DType) -> float:
     """The spacing of floating-point numbers at 1."""
     return float(namespace(dtype).finfo(dtype).eps)
@@ -97,7 +103,8 @@ def check_array(x: Array, trailing: Shape, dtype: DType, device: torch.device, w
     except AttributeError:
         raise DTypeError(f"{what} expects {dtype} arrays, got {type(x).__name__}") from None
     if x.dtype != dtype:
-        raise DTypeError(f"{what} expects {dtype} arrays, got {x.dtype}")
+        kind = "" if is_torch(x) == is_torch(dtype) else "a tensor of " if is_torch(x) else "a NumPy array of "
+        raise DTypeError(f"{what} expects {dtype} arrays, got {kind}{x.dtype}")
     raise ShapeError(f"{what} expects shape (*batch, {_axes(trailing)}), got {tuple(x.shape)}")
 
 
@@ -191,9 +198,12 @@ def inverse(matrix: Array, symmetric: bool, what: str) -> Array:
         require_finite(matrix, what)
         raise SingularError(f"{what} is singular: {error}") from error
     one, plain = _one_norm(detach(matrix)), _one_norm(detach(result))
-    if known_true(~(one * plain < 1 / epsilon(matrix.dtype)).all()):  # NaN counts as singular
+    condition = one * plain
+    if known_true(~(condition < 1 / epsilon(matrix.dtype)).all()):  # NaN counts as singular
         require_finite(matrix, what)
-        raise SingularError(f"{what} is singular: its condition number is {float((one * plain).max()):.1e}")
+        numbers = np.nan_to_num(to_numpy(condition).reshape(-1), nan=np.inf)
+        which = f"matrix {int(numbers.argmax())} of {numbers.size} " if numbers.size > 1 else ""
+        raise SingularError(f"{what} is singular: {which}has condition number {numbers.max():.1e}")
     return result
 
 

@@ -133,5 +133,5 @@ def test_wrong_data_is_named() -> None:
     with pytest.raises(MonopsError, match="NaN or an infinity"):
         A.resolvent(1.0)
     minus = CircularConv(torch.tensor([[[0.0, -1.0, 0.0]]], dtype=D), (4,))
-    with pytest.raises(MonopsError, match="at some frequency is singular"):
+    with pytest.raises(MonopsError, match="one matrix for each frequency, is singular"):
         minus.resolvent(1.0)

@@ -269,3 +269,21 @@ def test_derivatives_after_inference() -> None:
 def test_bad_padded_grids(bad: Any) -> None:
     with pytest.raises(ShapeError, match="odd kernels"):
         padded_grid(*bad)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: BlockDiagonal([torch.eye(3)]), "LinearOperators.*got Tensor"),  # type: ignore[list-item]
+        (lambda: multi_tier([Identity((2,))] * 2, [None], [Identity((2,))] * 2, m=0.1), r"NoneType as down\[0\]"),  # type: ignore[list-item]
+        (lambda: multi_tier([Identity((2,))], [], [Identity((3,))], m=0.1), r"B\[0\] wants to map \(2,\)"),
+        (lambda: multi_tier([Identity((2,))], [], [Identity((2,))], m=-1.0), r"m in \[0, ∞\), got -1"),
+        (lambda: CircularConv(torch.ones(1, 1, 3), 8), r"such as \(8,\).*got 8"),  # type: ignore[arg-type]
+        (lambda: CircularConv(torch.ones(1, 1, 3), (8.5,)), r"integers ≥ 1.*got \(8.5,\)"),  # type: ignore[arg-type]
+        (lambda: CircularConv(torch.ones(0, 1, 3), (8,)), "at least one channel"),
+        (lambda: CircularConv(torch.tensor([[[-0.5, 0, -0.5]]]), (8,)).resolvent(1.0), "matrix 0 of 5 has.*inf"),
+    ],
+)
+def test_what_new_users_have_tried(make: Any, match: str) -> None:
+    with pytest.raises(MonopsError, match=match):
+        make()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from monops.arrays import Shape
+from monops.arrays import Shape, parts
 from monops.linear import fourier
 
 
@@ -64,7 +64,8 @@ def tile(symbol: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
 
 def _conjugate(symbol: torch.Tensor, sign: torch.Tensor) -> torch.Tensor:
     sign = sign.to(symbol.real.dtype).reshape(*sign.shape, *(1,) * (symbol.ndim - sign.ndim))
-    return torch.complex(symbol.real, sign * symbol.imag)
+    real, imaginary = parts(symbol)
+    return torch.complex(real, sign * imaginary)
 
 
 def _half(grid: Shape) -> torch.Tensor:
@@ -112,7 +113,7 @@ def blocks(
     rows, columns = sign if of_output else one, sign if of_input else one
     F, p, q = len(sign), rows.shape[1], columns.shape[1]
     matrix = matrix.reshape(F, p, -1, q, matrix.shape[2] // q)
-    real, imaginary = matrix.real, matrix.imag
+    real, imaginary = parts(matrix)
     s, t = rows[:, :, None, None, None], columns[:, None, None, :, None]
     top = torch.stack([real, -t * imaginary], 4)
     bottom = torch.stack([s * imaginary, s * t * real], 4)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from monops.arrays import Array, DType, Shape, as_dtype
-from monops.errors import DeviceError, DTypeError, ShapeError
+from monops.errors import DeviceError, DTypeError, OptionError, ShapeError
 from monops.linear.base import LinearOperator
 from monops.linear.frequency import Signal, apply_to, total
 from monops.linear.identity import Identity
@@ -105,6 +105,7 @@ class Blocks(BlockOperator):
     Raises:
         ShapeError: blocks in one column with different domains, or in one row with different codomains; rows of
             different lengths; a row or column without a block.
+        OptionError: a block that is no linear operator.
         DTypeError, DeviceError: blocks of several dtypes, or on several devices.
 
     Example:
@@ -168,11 +169,14 @@ class BlockTriangular(BlockOperator):
 class BlockDiagonal(BlockOperator):
     """(x_1, …, x_n) ↦ (diagonal[0] x_1, …, diagonal[n-1] x_n) on flat states (see `BlockSpace`).
 
+    Each part is laid out in Fortran order within a flat state; `BlockSpace.join` and `split` know.
+
     Args:
         diagonal: any linear operators.
 
     Raises:
         ShapeError: none are given.
+        OptionError: something else than a linear operator is given.
         DTypeError, DeviceError: operators of several dtypes, or on several devices.
 
     Example:
@@ -268,6 +272,10 @@ def _checked(rows: Iterable[Iterable[Block]], name: str) -> Rows:
     table = tuple(tuple(row) for row in rows)
     if not table or not table[0] or len({len(row) for row in table}) != 1:
         raise ShapeError(f"{name} wants rows of one length ≥ 1, got lengths {[len(row) for row in table]}")
+    for row in table:
+        for block in row:
+            if not (block is None or isinstance(block, LinearOperator)):
+                raise OptionError(f"{name} wants LinearOperators such as Dense(matrix), got {type(block).__name__}")
     for what, lines in (("row", table), ("column", tuple(zip(*table, strict=True)))):
         space = "codomain" if what == "row" else "domain"
         for i, line in enumerate(lines):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,7 +32,7 @@ class ShiftInvariant(FrequencyMap):
         self._require_step(step)
         S = self.circulant.symbol
         eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
-        what = f"I + {step:g}·op, op = {self.signature}, at some frequency"
+        what = f"I + {step:g}·op, op = {self.signature}, one matrix for each frequency,"
         return Circulant(inverse(eye + step * S, symmetric=False, what=what), self.grid)
 
     def norm(self) -> float:
@@ -96,7 +98,7 @@ class Circulant(ShiftInvariant):
     grid: Shape
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "grid", tuple(self.grid))
+        object.__setattr__(self, "grid", as_grid(self.grid, "Circulant"))
         if not 1 <= len(self.grid) <= 3:
             raise ShapeError(f"a symbol wants a grid of one to three axes, got {self.grid}")
         wanted = fourier.frequencies(self.grid)
@@ -145,6 +147,14 @@ class Circulant(ShiftInvariant):
 
     def prepared(self) -> LinearOperator:
         return RealCirculant(self._blocks if "_blocks" in self.__dict__ else fourier.blocks(self.symbol), self.grid)
+
+
+def as_grid(grid: Shape, what: str) -> Shape:
+    """The grid as a tuple of integers ≥ 1; a `ShapeError` if it is none."""
+    sizes = tuple(grid) if isinstance(grid, Sequence) else (grid,)
+    if not isinstance(grid, Sequence) or any(not isinstance(n, numbers.Integral) or n < 1 for n in sizes):
+        raise ShapeError(f"{what} wants a grid of integers ≥ 1, one for each axis, such as (8,) or (8, 6), got {grid}")
+    return tuple(int(n) for n in sizes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from monops.arrays import Array, DType, Shape, floating, is_tracked
 from monops.errors import DTypeError, ShapeError
 from monops.linear import fourier
 from monops.linear.base import LinearOperator
-from monops.linear.circulant import Circulant, ShiftInvariant
+from monops.linear.circulant import Circulant, ShiftInvariant, as_grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class CircularConv(ShiftInvariant):
     grid: Shape
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "grid", tuple(self.grid))
+        object.__setattr__(self, "grid", as_grid(self.grid, "CircularConv"))
         if not isinstance(self.weight, torch.Tensor):
             raise DTypeError(f"CircularConv wants a tensor as weight, got {type(self.weight).__name__}")
         kernel = tuple(floating(self.weight).shape[2:])
@@ -56,6 +56,8 @@ class CircularConv(ShiftInvariant):
                 f"CircularConv wants a weight (out, in, *kernel) and a grid of the same 1 to 3 axes, "
                 f"got {tuple(self.weight.shape)} and {self.grid}"
             )
+        if 0 in self.weight.shape:
+            raise ShapeError(f"CircularConv wants at least one channel, got a weight {tuple(self.weight.shape)}")
         if any(k % 2 == 0 or k > n for k, n in zip(kernel, self.grid, strict=True)):
             raise ShapeError(f"CircularConv wants odd kernels no larger than the grid, got {kernel} on {self.grid}")
 
@@ -97,9 +99,12 @@ class CircularConv(ShiftInvariant):
         """Whether `apply` computes in space or in the frequency domain: whichever takes fewer operations."""
         channels = self.weight.shape[0] + self.weight.shape[1]
         products = self.weight.shape[0] * self.weight.shape[1]
-        # A multiplication and an addition for each of: kernel taps; the DFT matrices of both ways and the symbol.
+        # A multiplication and an addition for each of: kernel taps; the transforms of both ways; the symbol.
         space = products * math.prod(self.weight.shape[2:])
-        transform = channels * (self.grid[0] + 2 * sum(self.grid[1:]))
+        if fourier.is_separable(self.grid):
+            transform: float = channels * (self.grid[0] + 2 * sum(self.grid[1:]))
+        else:
+            transform = channels * 2.5 * math.log2(math.prod(self.grid))
         return "space" if space <= transform + 2 * products else "frequency"
 
     def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ import math
 import torch
 from scipy import fft
 
-from monops.arrays import Shape
+from monops.arrays import Shape, parts
 
 # Up to this side the product with a DFT matrix beats the FFT library (measured: see docs/benchmarks.md).
 SEPARABLE_LIMIT = 48
@@ -100,7 +100,7 @@ def _library_inverse(y: torch.Tensor, grid: Shape) -> torch.Tensor:
 
 def blocks(symbol: torch.Tensor) -> torch.Tensor:
     """The real matrices that act on a spectrum as complex ones do. Shapes: (F, out, in) → (F, 2 · out, 2 · in)."""
-    real, imaginary = symbol.real, symbol.imag
+    real, imaginary = parts(symbol)
     top = torch.cat([real, -imaginary], -1)
     return torch.cat([top, torch.cat([imaginary, real], -1)], -2)
 

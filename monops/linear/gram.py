@@ -38,7 +38,8 @@ class CirculantPlusGram(FrequencyMap):
 
     Raises:
         ShapeError: the grids, strides or channels do not fit.
-        SingularError: from `resolvent`, if I + step·P or I + step·(P + Lᴴ R) is singular.
+        SingularError: from `resolvent`, if I + step·(P + Lᴴ R) is singular, or I + step·P alone is, with which
+            Woodbury's identity begins (never for step > 0 and a monotone P). Near such a step digits are lost.
 
     Source: Winston & Kolter 2020, appendix D.
 

@@ -34,7 +34,7 @@ def multi_tier(
 
     Raises:
         ShapeError: the numbers of operators, or the spaces of the tiers, do not chain.
-        OptionError: m is not in [0, ∞).
+        OptionError: m is not in [0, ∞), or something is no linear operator.
 
     Source: Winston & Kolter 2020, section 4.3 and appendix D.
 
@@ -51,6 +51,13 @@ def multi_tier(
         raise OptionError(f"multi_tier wants m in [0, ∞), got {m}")
     if not len(A) == len(B) == len(down) + 1:
         raise ShapeError(f"n tiers want n operators A, n - 1 down, n B; got {len(A)}, {len(down)}, {len(B)}")
+    for name, operators in (("A", A), ("down", down), ("B", B)):
+        for i, op in enumerate(operators):
+            if not isinstance(op, LinearOperator):
+                raise OptionError(f"multi_tier wants linear operators, got {type(op).__name__} as {name}[{i}]")
+    for i, op in enumerate(B):
+        if (op.domain, op.codomain) != (A[i].domain, A[i].domain):
+            raise ShapeError(f"B[{i}] wants to map {A[i].domain} to itself, as tier {i} does, got {op.signature}")
     for i, D in enumerate(down):
         if (D.domain, D.codomain) != (A[i].domain, A[i + 1].codomain):
             raise ShapeError(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from monops.errors import OptionError
+from monops.errors import DTypeError, OptionError
 from monops.functions import Function
 from monops.linear import LinearOperator
 
@@ -33,6 +33,11 @@ class MonotoneLinear(nn.Module, ABC):
         if not 0 < m < math.inf:
             raise OptionError(f"{type(self).__name__} wants m > 0, got {m}")
         self.m = float(m)
+
+    def _require_dtype(self, dtype: torch.dtype | None) -> None:
+        dtype = torch.get_default_dtype() if dtype is None else dtype
+        if dtype not in (torch.float32, torch.float64):
+            raise DTypeError(f"{type(self).__name__} wants parameters of float32 or float64, got {dtype}")
 
     @abstractmethod
     def operator(self) -> LinearOperator:

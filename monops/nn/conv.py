@@ -42,6 +42,7 @@ class MonotoneConv(MonotoneLinear):
         device, dtype: of the parameters; float32 or float64.
 
     Raises:
+        DTypeError: another dtype than float32 and float64.
         OptionError: an argument outside its range.
 
     Source: Winston & Kolter 2020, section 4.2; the normalisation is that of the code published with it.
@@ -67,6 +68,7 @@ class MonotoneConv(MonotoneLinear):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(m)
+        self._require_dtype(dtype)
         require_counts(self, inputs=inputs, channels=channels)
         self.inputs, self.channels = inputs, channels
         self.size, self.kernel = image_and_kernel(self, size, kernel)
@@ -127,7 +129,7 @@ def image_and_kernel(owner: object, size: Sequence[int], kernel: int | Sequence[
     if isinstance(size, numbers.Number):
         raise OptionError(f"{name} wants one size for each axis of an image, such as ({size},), got {size}")
     size = tuple(size)
-    kernel = (kernel,) * len(size) if isinstance(kernel, int) else tuple(kernel)
+    kernel = tuple(kernel) if isinstance(kernel, Sequence) else (kernel,) * len(size)
     if not 1 <= len(size) <= 3 or len(kernel) != len(size):
         raise OptionError(f"{name} wants 1 to 3 sizes, and a kernel of as many axes, got {size} and {kernel}")
     for what, sizes in (("size", size), ("kernel", kernel)):

@@ -27,6 +27,7 @@ class MonotoneDense(MonotoneLinear):
         device, dtype: of the parameters; float32 or float64.
 
     Raises:
+        DTypeError: another dtype than float32 and float64.
         OptionError: an argument outside its range.
 
     Source: Winston & Kolter 2020, proposition 1; uniform initialisation with the bounds of `torch.nn.Linear`.
@@ -49,6 +50,7 @@ class MonotoneDense(MonotoneLinear):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(m)
+        self._require_dtype(dtype)
         require_counts(self, inputs=inputs, features=features)
         kind: dict[str, Any] = {"device": device, "dtype": dtype}
         self.inputs, self.features = inputs, features

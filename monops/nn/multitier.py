@@ -49,10 +49,12 @@ class MonotoneMultiTier(MonotoneLinear):
         stride: from tier to tier, ≥ 1; a number for all axes, or one for each.
         m: the strong monotonicity, > 0.
         bias: whether there is a b.
-        border: whether the output keeps the last tier's border of zeros, as in the code published with the paper.
+        border: whether the output keeps the last tier's border of zeros, as in the code published with the paper,
+            whose read-out layers are therefore larger (10 × 10 instead of 8 × 8 for images of 32 × 32).
         device, dtype: of the parameters; float32 or float64.
 
     Raises:
+        DTypeError: another dtype than float32 and float64.
         OptionError: an argument outside its range, or a stride which does not divide the size of a tier.
 
     Source: Winston & Kolter 2020, section 4.3 and appendix D; the normalisation is that of the code published with it.
@@ -82,12 +84,13 @@ class MonotoneMultiTier(MonotoneLinear):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(m)
-        channels = tuple(channels)
+        self._require_dtype(dtype)
+        channels = (channels,) if isinstance(channels, int) else tuple(channels)
         if not channels:
             raise OptionError("MonotoneMultiTier wants the channels of at least one tier, got none")
         require_counts(self, inputs=inputs, **{f"channels[{i}]": c for i, c in enumerate(channels)})
         size, self.kernel = image_and_kernel(self, size, kernel)
-        self.stride = (stride,) * len(size) if isinstance(stride, int) else tuple(stride)
+        self.stride = tuple(stride) if isinstance(stride, Sequence) else (stride,) * len(size)
         require_counts(self, **{f"stride[{i}]": s for i, s in enumerate(self.stride)})
         self.inputs, self.channels, self.border = inputs, channels, border
         self.images = _images(size, self.stride, len(channels))
