@@ -25,6 +25,10 @@ class StepSizeError(OptionError):
     """A step size at which convergence is not proven (or which makes no sense, such as ≤ 0)."""
 
 
+class ConditionError(MonopsError):
+    """The operators lack a property without which the method does not apply; the message says which."""
+
+
 class SingularError(MonopsError, ArithmeticError):
     """An inverse was asked for that does not exist to working precision."""
 

@@ -17,15 +17,16 @@ from monops.monotone import Affine, FromResolvent, MonotoneOperator
 from monops.monotone.base import common_domain
 from monops.result import Result
 from monops.solver import initial_state, solve
-from monops.splitting import SplittingMethod
+from monops.splitting import SplittingMethod, State
+from monops.splitting.state import first
 
 
 class WarmStart:
     """The last states of a repeated solve and of its adjoint: the next ones start there if shape and dtype fit."""
 
     def __init__(self) -> None:
-        self.forward: torch.Tensor | None = None
-        self.backward: torch.Tensor | None = None
+        self.forward: State | None = None
+        self.backward: State | None = None
 
 
 def equilibrium(
@@ -139,7 +140,8 @@ class EquilibriumProblem(Problem):
 
     def solve(self) -> torch.Tensor:
         start = getattr(self.warm, self.direction, None)
-        fits = start is not None and all(getattr(start, k) == getattr(self.z0, k) for k in ("shape", "dtype", "device"))
+        like = None if start is None else first(start)
+        fits = like is not None and all(getattr(like, k) == getattr(self.z0, k) for k in ("shape", "dtype", "device"))
         z0 = start if fits else self.z0
         result = solve(self.method, self.A, self.B, z0, **self.options)
         if self.warm is not None:

@@ -11,12 +11,13 @@ import torch
 from monops import compiled
 from monops.arrays import Array, Shape, detach, device_of, epsilon, full, is_torch, namespace, norm, to_numpy
 from monops.compiled import CompiledSteps
-from monops.errors import ShapeError
+from monops.errors import OptionError, ShapeError
 from monops.linear import LinearOperator
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.monotone.base import common_domain, take_rows
 from monops.result import History, Result, Status, relative
-from monops.splitting import SplittingMethod
+from monops.splitting import SplittingMethod, State
+from monops.splitting.state import each, first
 
 # Finished samples are taken out of the batch once they are this share of what is left of it.
 COMPACT_SHARE = 0.25
@@ -27,7 +28,7 @@ class Progress(NamedTuple):
 
     step: int
     residual: np.ndarray
-    state: Array
+    state: State
     point: Array
 
 
@@ -38,7 +39,14 @@ class Loop:
     """One solve in progress: the rows of the batch still iterated, and the samples set aside since they are done."""
 
     def __init__(
-        self, method: SplittingMethod, A: MonotoneOperator, B: MonotoneOperator, z0: Array, tol: float, atol: float
+        self,
+        method: SplittingMethod,
+        A: MonotoneOperator,
+        B: MonotoneOperator,
+        z0: Array,
+        tol: float,
+        atol: float,
+        state: State | None = None,
     ) -> None:
         self.method, self.A, self.B, self.tol = method, A, B, tol
         self.rank = rank_of(A, B, z0)
@@ -53,14 +61,21 @@ class Loop:
         scale = xp.maximum(A.scale(zero, self.rank), eps * norm(start, self.rank))
         scale = xp.clip(detach(scale), max(atol / tol, float(xp.finfo(z0.dtype).tiny)), None)
         self.scale = xp.where(scale == np.inf, np.nan, scale)  # infinite data makes NaN of a residual, not 0
-        self.start: Array = start
+        self.start: State = method.start(self.plan, start)
+        if state is not None:
+            if type(state) is not type(self.start):
+                raise OptionError(
+                    f"{type(method).__name__} starts from a point, or from a {type(self.start).__name__} that it left; "
+                    f"got a {type(state).__name__}"
+                )
+            self.start = each(lambda s: A.arrange(s[None]) if self.is_single else s, state)
         self.rows = np.arange(batch[0])
         self.residual = np.full(batch, np.inf)
         self.sample_steps = np.zeros(batch, dtype=int)
         self.done = np.zeros(batch, dtype=bool)
         self.unfinished = self.done.size
         self.is_aside = np.zeros(batch, dtype=bool)
-        self.aside: tuple[Array, Array] | None = None  # points and states, for the whole batch
+        self.aside: tuple[Array, State] | None = None  # points and states, for the whole batch
         # Grown by doubling: a small array kept at each check would cut up the memory which the states leave free.
         self.history = np.empty((16, *batch))
         self.checks: list[int] = []
@@ -70,7 +85,8 @@ class Loop:
     ) -> Result:
         advance, plan = self.method.advance, self.plan
         state_after = CompiledSteps() if compile else compiled.state_after
-        state, point, steps = self.method.start(self.start), self.start, 0
+        state, steps = self.start, 0
+        point = first(state)
         del self.start  # whose memory the steps can use
         while steps < max_steps and self.unfinished:
             del point  # nothing but the state is kept while the next steps are made
@@ -94,8 +110,11 @@ class Loop:
         self.sample_steps[~self.done] = steps
         return self._result(point, state, steps)
 
-    def _sizes(self, gap: Array) -> Array:
+    def _sizes(self, gap: Array | tuple[Array, ...]) -> Array:
         """‖gap‖ of each sample."""
+        if isinstance(gap, tuple):
+            axes = self.done.ndim
+            return sum(norm(part, part.ndim - axes) ** 2 for part in gap) ** 0.5
         if gap.shape != (len(self.rows), *self.shape[1:]):
             raise ShapeError(
                 f"the operators' data makes states of shape {tuple(gap.shape)} of a start of shape "
@@ -124,26 +143,30 @@ class Loop:
         self.history[len(self.checks)] = self.residual
         self.checks.append(steps)
 
-    def _set_aside(self, mask: np.ndarray, point: Array, state: Array) -> None:
+    def _set_aside(self, mask: np.ndarray, point: Array, state: State) -> None:
         """Keep what `mask` selects of the present rows, unless it is kept already."""
         newly = mask & ~self.is_aside[self.rows]
         if not np.any(newly):
             return
         if self.aside is None:
-            self.aside = _copy(point), _copy(state)
-        first, *others = np.nonzero(newly)
-        source = tuple(rows_of(i, point) for i in (first, *others))
-        target = (rows_of(self.rows[first], point), *source[1:])
-        for kept, current in zip(self.aside, (point, state), strict=True):
-            kept[target] = current[source]
-        self.is_aside[(self.rows[first], *others)] = True
+            self.aside = _copy(point), each(_copy, state)
+        rows, *others = np.nonzero(newly)
+        source = tuple(rows_of(i, point) for i in (rows, *others))
+        target = (rows_of(self.rows[rows], point), *source[1:])
 
-    def _compact(self, plan: Any, state: Array) -> tuple[Any, Array]:
+        def keep(kept: Array, current: Array) -> Array:
+            kept[target] = current[source]
+            return kept
+
+        self.aside = keep(self.aside[0], point), each(keep, self.aside[1], state)
+        self.is_aside[(self.rows[rows], *others)] = True
+
+    def _compact(self, plan: Any, state: State) -> tuple[Any, State]:
         """Take the rows that are done out of the batch, once they are worth the copies."""
         done = np.all(self.done[self.rows].reshape(len(self.rows), -1), axis=1)
         if done.mean() < COMPACT_SHARE:
             return plan, state
-        index = rows_of(np.flatnonzero(~done), state)
+        index = rows_of(np.flatnonzero(~done), first(state))
         try:
             plan = _take(plan, index, (len(self.rows), *self.shape[1:]))
         except NotImplementedError:
@@ -151,9 +174,9 @@ class Loop:
         if self.scale.ndim == self.done.ndim and self.scale.shape[0] > 1:
             self.scale = self.scale[index]
         self.rows = self.rows[~done]
-        return plan, self.A.arrange(state[index])
+        return plan, each(lambda s: self.A.arrange(s[index]) if s.ndim == len(self.shape) else s[index], state)
 
-    def _result(self, point: Array, state: Array, steps: int) -> Result:
+    def _result(self, point: Array, state: State, steps: int) -> Result:
         if not np.isfinite(self.residual[self.sample_steps > 0]).all():
             status = Status.NON_FINITE
         else:
@@ -162,7 +185,7 @@ class Loop:
         pick = 0 if self.is_single else ...
         return Result(
             point=point[pick],
-            state=state[pick],
+            state=each(lambda s: s[pick], state),
             status=status,
             steps=steps,
             sample_steps=self.sample_steps[pick],

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from monops.arrays import Array, namespace, norm, to_numpy
-from monops.errors import NotSingleValuedError, OptionError
+from monops.errors import NoResolventError, NotSingleValuedError, OptionError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_domain
-from monops.splitting import SplittingMethod
+from monops.splitting import SplittingMethod, State
 
 
 class Status(enum.IntEnum):
@@ -67,7 +67,7 @@ class Result:
     """
 
     point: Array = field(repr=False)
-    state: Array = field(repr=False)
+    state: State = field(repr=False)
     status: Status
     steps: int
     sample_steps: np.ndarray = field(repr=False)
@@ -114,7 +114,7 @@ def error_bound(A: MonotoneOperator, B: MonotoneOperator, point: Array, *, step:
     One forward-backward step gives y = J_B(point - step·A(point)) and an element g of (A + B)(y). Since A + B is
     strongly monotone with constant m, ‖y - z*‖ ≤ ‖g‖/m, and ‖point - z*‖ ≤ ‖point - y‖ + ‖g‖/m.
 
-    Shapes: `point` (*batch, *domain) → (*batch); infinite where m = 0 or A is set-valued.
+    Shapes: `point` (*batch, *domain) → (*batch); infinite where m = 0, A is set-valued or B has no resolvent.
 
     Args:
         A: single-valued.
@@ -127,12 +127,12 @@ def error_bound(A: MonotoneOperator, B: MonotoneOperator, point: Array, *, step:
     m = A.strong_monotonicity + B.strong_monotonicity
     with torch.no_grad():
         try:
-            forward = A.apply(point)
-        except NotSingleValuedError:
+            forward, J_B = A.apply(point), B.resolvent(step)
+        except (NotSingleValuedError, NoResolventError):
             m = 0.0
         if m == 0:
             return np.full(tuple(point.shape[: point.ndim - rank]), math.inf)
-        y = B.resolvent(step)(point - step * forward)
+        y = J_B(point - step * forward)
         g = (point - y) / step + A.apply(y) - forward
         return to_numpy(norm(point - y, rank) + norm(g, rank) / m)
 

@@ -15,17 +15,18 @@ import torch
 from monops.arrays import Array, check_array, device_of, epsilon, floating, is_torch
 from monops.errors import ConvergenceWarning, OptionError, ShapeError, StepSizeError
 from monops.loop import Callback, Loop, rank_of, rows_of
-from monops.monotone import MonotoneOperator
+from monops.monotone import MonotoneOperator, ZeroOperator
 from monops.monotone.base import common_domain
 from monops.result import Result, Status
-from monops.splitting import SplittingMethod
+from monops.splitting import SplittingMethod, State
+from monops.splitting.state import first
 
 
 def solve(
     method: SplittingMethod,
     A: MonotoneOperator,
-    B: MonotoneOperator,
-    z0: Array | None = None,
+    B: MonotoneOperator | None = None,
+    z0: State | None = None,
     *,
     tol: float | None = None,
     atol: float = 0.0,
@@ -38,6 +39,9 @@ def solve(
 ) -> Result:
     """Find z with 0 ∈ A(z) + B(z).
 
+    Three operators, and operators behind linear ones, are written in the algebra: `solve(DavisYin(), A + C, B)`,
+    `solve(ChambollePock(), A, B.precompose(K))`. The methods made for them take them apart.
+
     A sample is done when ‖gap‖ ≤ max(tol·‖point‖, tol·‖A(0)‖, atol), where gap ∈ A(x) + B(point), x - point → 0. It
     is then kept as it is, and leaves the batch once enough others have too.
 
@@ -46,7 +50,7 @@ def solve(
     Args:
         method: a splitting method; with `step="auto"` the step is found first, by `tune`.
         A: the operator treated first; what the method asks of it, it says in `prepare`.
-        B: the operator treated second.
+        B: the operator treated second; zero unless given.
         z0: where to start, left untouched; zero unless given. The `state` of an earlier result continues it.
         tol: relative tolerance, > 0; unless given, the dtype's ε to the power ⅔ (2.4e-5 in float32).
         atol: absolute tolerance, ≥ 0.
@@ -80,14 +84,16 @@ def solve(
     if not isinstance(method, SplittingMethod):
         raise OptionError(f"method wants a SplittingMethod such as PeacemanRachford(), got {method!r}")
     check_options(tol, atol, max_steps, check_every)
-    z0 = initial_state(A, B, z0)
+    B = ZeroOperator(1 if A.domain is None else len(A.domain)) if B is None else B
+    state = z0 if isinstance(z0, tuple) else None
+    z0 = initial_state(A, B, first(z0))
     if compile and (unroll or not is_torch(z0)):
         raise OptionError("compile wants tensors and steps that autograd does not track: no NumPy arrays, no unroll")
     tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
     if getattr(method, "step", None) == "auto":
         method = tune(method, A, B, z0, tol=tol, max_steps=max_steps)
     with contextlib.nullcontext() if unroll else torch.no_grad():
-        loop = Loop(method, A, B, z0, tol, atol)
+        loop = Loop(method, A, B, z0, tol, atol, state)
         result = loop.run(max_steps, check_every, callback, compact=not unroll, compile=compile)
     if warn and result.status is not Status.CONVERGED:
         warn_of(result, tol)

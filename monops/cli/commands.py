@@ -209,6 +209,8 @@ def _train(
         dataset = load()
         with _resumable(errors, name, target), TrainingProgress(console, training) as progress:
             training.run(dataset, target, on_batch=progress.on_batch, on_epoch=progress.on_epoch)
+        if not console.is_terminal:
+            console.print("comparing with the SciPy reference, drawing")
         with console.status("comparing with the SciPy reference, drawing"):
             figures = summarise(training, dataset)
             training.save(target)  # to a new folder too, where no epoch was left to do

@@ -1,13 +1,15 @@
 """Monotone operators, their resolvents and their algebra."""
 
-from monops.monotone.affine import Affine, FromResolvent
+from monops.monotone.affine import Affine, AffineResolvent, FromResolvent
 from monops.monotone.algebra import Inverse, MonotoneSum, Multiple, Perturbed, Translated
 from monops.monotone.base import MonotoneOperator, Resolvent
 from monops.monotone.precomposed import Precomposed
 from monops.monotone.subdifferential import NormalCone, Subdifferential
+from monops.monotone.zero import ZeroOperator
 
 __all__ = [
     "Affine",
+    "AffineResolvent",
     "FromResolvent",
     "Inverse",
     "MonotoneOperator",
@@ -19,4 +21,5 @@ __all__ = [
     "Resolvent",
     "Subdifferential",
     "Translated",
+    "ZeroOperator",
 ]

@@ -87,9 +87,13 @@ class Affine(MonotoneOperator):
         return self.linear.norm()
 
     @property
+    def is_gradient(self) -> bool:
+        return self.linear.symmetric
+
+    @property
     def cocoercivity(self) -> float:
         L = self.lipschitz
-        if self.linear.symmetric and L > 0:  # the gradient of a convex quadratic (Baillon & Haddad 1977)
+        if self.is_gradient and L > 0:  # the gradient of a convex quadratic (Baillon & Haddad 1977)
             return 1 / L
         return super().cocoercivity
 
@@ -211,6 +215,14 @@ class FromResolvent(MonotoneOperator):
     @property
     def domain(self) -> Shape:
         return self.D.domain
+
+    @property
+    def is_zero(self) -> bool:
+        return isinstance(self.D, Identity) and self.D.scale == 1
+
+    @property
+    def is_gradient(self) -> bool:
+        return self.D.symmetric
 
     def resolvent(self, step: float) -> AffineResolvent:
         ratio = self.at / require_step(step, self, "resolvent")

@@ -49,6 +49,10 @@ class Around(MonotoneOperator):
     def arrange(self, x: Array) -> Array:
         return self.A.arrange(x)
 
+    @property
+    def is_gradient(self) -> bool:
+        return self.A.is_gradient
+
 
 @dataclass(frozen=True, eq=False)
 class Multiple(Around):
@@ -177,6 +181,10 @@ class MonotoneSum(MonotoneOperator):
     @property
     def lipschitz(self) -> float:
         return self.A.lipschitz + self.B.lipschitz
+
+    @property
+    def is_gradient(self) -> bool:
+        return self.A.is_gradient and self.B.is_gradient
 
     @property
     def cocoercivity(self) -> float:

@@ -82,6 +82,16 @@ class MonotoneOperator(ABC):
         return math.inf
 
     @property
+    def is_zero(self) -> bool:
+        """Whether A is known to be z ↦ 0."""
+        return False
+
+    @property
+    def is_gradient(self) -> bool:
+        """Whether A is known to be the gradient, or subdifferential, of a convex function."""
+        return False
+
+    @property
     def cocoercivity(self) -> float:
         """A constant β ≥ 0 with ⟨A(x) - A(y), x - y⟩ ≥ β‖A(x) - A(y)‖²; m/L² unless more is known."""
         m, L = self.strong_monotonicity, self.lipschitz
@@ -195,7 +205,7 @@ class MonotoneOperator(ABC):
         return Inverse(self)
 
     def precompose(self, K: LinearOperator) -> MonotoneOperator:
-        """Kᴴ ∘ A ∘ K for K with K Kᴴ = ν I, ν > 0."""
+        """Kᴴ ∘ A ∘ K. It has a resolvent where K Kᴴ = ν I, ν > 0; primal-dual methods take the others apart."""
         from monops.monotone.precomposed import Precomposed
 
         return Precomposed(self, K)

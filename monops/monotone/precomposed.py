@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from monops.arrays import Array, Shape, detach, require_step
-from monops.errors import OptionError
+from monops.errors import NoResolventError
 from monops.linear import Identity, LinearOperator
 from monops.monotone.base import MonotoneOperator, Resolvent
 
 
 @dataclass(frozen=True, eq=False)
 class Precomposed(MonotoneOperator):
-    """Kᴴ ∘ A ∘ K, for K with K Kᴴ = ν I and ν > 0. Made by `A.precompose(K)`.
+    """Kᴴ ∘ A ∘ K for a linear K. Made by `A.precompose(K)`.
 
-    The condition is checked at construction on a random vector, which also gives ν. The resolvent is
-    x - Kᴴ(K x - J(K x))/ν with J that of A at ν·step (Bauschke & Combettes 2017, proposition 23.25).
+    Where K Kᴴ = ν I with ν > 0, which is looked at on a random vector, the resolvent is x - Kᴴ(K x - J(K x))/ν with J
+    that of A at ν·step (Bauschke & Combettes 2017, proposition 23.25). Otherwise there is none: primal-dual methods
+    such as `ChambollePock` take A and K apart.
 
-    Raises:
-        OptionError: K Kᴴ is no multiple of the identity.
+    Args:
+        A: on the codomain of K.
+        K: any linear operator.
+
+    Example:
+        >>> import torch
+        >>> from monops import L1, Subdifferential
+        >>> from monops.linear import Dense
+        >>> turned = Subdifferential(L1()).precompose(Dense(torch.tensor([[0.0, 1.0], [-1.0, 0.0]])))
+        >>> turned.resolvent(0.5)(torch.tensor([2.0, 0.2]))
+        tensor([1.5000, 0.0000])
     """
 
     A: MonotoneOperator
     K: LinearOperator
-    nu: float = field(default=0.0, init=False)
+    nu: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         K = self.K
@@ -35,9 +46,8 @@ class Precomposed(MonotoneOperator):
         with torch.no_grad():
             image = K.apply(K.H.apply(y))
         nu = float((image * y).sum() / (y * y).sum())
-        if not (nu > 0 and float(abs(detach(image) - nu * y).max()) <= 1e-4 * nu * float(abs(y).max())):
-            raise OptionError(f"precompose wants K Kᴴ = ν I with ν > 0, which is false for {K.signature}")
-        object.__setattr__(self, "nu", nu)
+        is_multiple = nu > 0 and float(abs(detach(image) - nu * y).max()) <= 1e-4 * nu * float(abs(y).max())
+        object.__setattr__(self, "nu", nu if is_multiple else None)
 
     @property
     def domain(self) -> Shape:
@@ -46,11 +56,21 @@ class Precomposed(MonotoneOperator):
     @property
     def strong_monotonicity(self) -> float:
         is_square = math.prod(self.K.domain) == math.prod(self.K.codomain)
-        return self.nu * self.A.strong_monotonicity if is_square else 0.0
+        return self.nu * self.A.strong_monotonicity if is_square and self.nu is not None else 0.0
 
     @property
     def lipschitz(self) -> float:
-        return self.nu * self.A.lipschitz
+        L = self.A.lipschitz
+        return self._square_norm * L if math.inf > L else L
+
+    @property
+    def cocoercivity(self) -> float:
+        square = self._square_norm
+        return self.A.cocoercivity / square if square > 0 else math.inf
+
+    @cached_property
+    def _square_norm(self) -> float:
+        return self.K.norm() ** 2 if self.nu is None else self.nu
 
     def apply(self, x: Array) -> Array:
         return self.K.H.apply(self.A.apply(self.K.apply(x)))
@@ -59,6 +79,11 @@ class Precomposed(MonotoneOperator):
         return self.K.H @ self.A.derivative(self.K.apply(x)) @ self.K
 
     def resolvent(self, step: float) -> PrecomposedResolvent:
+        if self.nu is None:
+            raise NoResolventError(
+                f"KᴴAK has a known resolvent only where K Kᴴ = ν I, which is false for K = {self.K.signature}; use a "
+                "primal-dual method such as ChambollePock or CondatVu"
+            )
         J = self.A.resolvent(self.nu * require_step(step, self, "resolvent"))
         return PrecomposedResolvent(J, self.K, self.nu)
 

@@ -46,6 +46,10 @@ class Subdifferential(MonotoneOperator):
         return self.f.smoothness
 
     @property
+    def is_gradient(self) -> bool:
+        return True
+
+    @property
     def cocoercivity(self) -> float:
         L = self.lipschitz
         return 1 / L if L > 0 else math.inf  # Baillon & Haddad 1977

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 from monops.arrays import Array, require_step
 from monops.errors import OptionError, StepSizeError
 from monops.monotone import MonotoneOperator
+from monops.splitting.state import State
 
 StepSize: TypeAlias = float | Literal["auto"]
 
@@ -18,16 +19,18 @@ class Step(NamedTuple):
     """What one iteration gives.
 
     Attributes:
-        state: what the next iteration starts from.
+        state: what the next iteration starts from: an array, or a named tuple of arrays of which the first is shaped as
+            a point (see `SplittingMethod.start`).
         point: the current approximation y of the solution, or a function without arguments for it.
         gap: a function without arguments for an element of A(x) + B(y), at some x with x - y → 0; zero at a solution.
-            All methods mean the same by it, so a tolerance means the same for all. Functions are called only when
-            convergence is looked at, so they cost nothing in the steps between.
+            All methods mean the same by it, so a tolerance means the same for all. Primal-dual methods, for A + KᴴBK,
+            give a tuple (r, s) with r ∈ A(point) + Kᴴ y for a y ∈ B(K point + α s), α the step. Functions are called
+            only when convergence is looked at, so they cost nothing in the steps between.
     """
 
-    state: Array
+    state: State
     point: Array | Callable[[], Array]
-    gap: Callable[[], Array]
+    gap: Callable[[], Array | tuple[Array, ...]]
 
     def approximation(self) -> Array:
         """The point itself."""
@@ -42,6 +45,8 @@ class SplittingMethod(ABC):
     """
 
     step: StepSize
+    # Whether samples have an influence on each other's steps (never on their solutions).
+    couples_samples: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         step = getattr(self, "step", 1.0)
@@ -70,20 +75,45 @@ class SplittingMethod(ABC):
         """The same method with another step size."""
         return dataclasses.replace(self, step=step)  # type: ignore[type-var]
 
-    def start(self, z0: Array) -> Array:
-        """The first state, from the point (or the state of an earlier solve) that the user starts from."""
+    def start(self, plan: Any, z0: Array) -> State:
+        """The first state, from the point that the user starts from.
+
+        What a method remembers beside a point, it keeps in its state: a named tuple whose first member is shaped as a
+        point. Members are arrays with the batch axes first (so that samples may leave), numbers, or tuples of these.
+        """
         return z0
 
     def rate(self, m: float, L: float) -> float | None:
-        """The proven contraction factor of the state a step, for A m-strongly monotone and L-Lipschitz, else None.
+        """The factor by which a step is proven to bring the state nearer to its limit, or None where there is none.
 
-        At `step="auto"`: that of the best step.
+        It holds for A m-strongly monotone and L-Lipschitz. At `step="auto"`: that of the best step.
         """
+        return None
+
+    def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        """The least known a in (0, 1] for which a step is a-averaged on states: (1 - a) I + a N, N nonexpansive."""
         return None
 
     def best_step(self, m: float, L: float) -> float | None:
         """The step in (0, ∞) with the smallest `rate(m, L)`, or None where there is none."""
         return None
+
+    def require_step_below(self, bound: float, why: str) -> float:
+        """The step, once it is certain that it is less than `bound`; `why` is for the message.
+
+        A method with the field `allow_unproven` takes any step where that is true.
+
+        Raises:
+            StepSizeError: the step is not in (0, bound).
+        """
+        step = self._numeric_step()
+        if not (step < bound or getattr(self, "allow_unproven", False)):
+            beyond = ", or allow_unproven=True" if hasattr(self, "allow_unproven") else ""
+            raise StepSizeError(
+                f"{type(self).__name__} wants a step in (0, {bound:.6g}), {why}, got {step:g}; "
+                f"take a smaller one{beyond}"
+            )
+        return step
 
     def _step_for(self, m: float, L: float) -> float | None:
         return self.best_step(m, L) if self.step == "auto" else float(self.step)

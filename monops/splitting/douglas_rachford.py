@@ -40,6 +40,9 @@ class DouglasRachford(SplittingMethod):
         state = y + (z - u) / 2  # which is z + y - x
         return Step(state, point=y, gap=lambda: (z - state) / self.step)
 
+    def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        return 0.5
+
     def rate(self, m: float, L: float) -> float | None:
         step = self._step_for(m, L)
         reflected = None if step is None else reflected_rate(step, m, L)

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 from monops.arrays import Array
-from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 
@@ -34,21 +33,20 @@ class ForwardBackward(SplittingMethod):
     allow_unproven: bool = False
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
-        step = self._numeric_step()
-        if not self.allow_unproven:
-            bound = 2 * A.cocoercivity
-            if not step < bound:
-                raise StepSizeError(
-                    f"ForwardBackward wants a step in (0, {bound:.6g}), which is (0, 2β) for the cocoercivity β of A "
-                    f"(β = m/L² with m = {A.strong_monotonicity:.6g}, L = {A.lipschitz:.6g} if nothing better is "
-                    f"known), got {step:g}; take a smaller one, or allow_unproven=True"
-                )
-        return A, B.resolvent(step)
+        why = (
+            f"which is (0, 2β) for the cocoercivity β of A (β = m/L² with m = {A.strong_monotonicity:.6g}, "
+            f"L = {A.lipschitz:.6g} if nothing better is known)"
+        )
+        return A, B.resolvent(self.require_step_below(2 * A.cocoercivity, why))
 
     def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
         A, J_B = plan
         y = J_B(z - self.step * A.apply(z))
         return Step(state=y, point=y, gap=lambda: (z - y) / self.step)
+
+    def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        beta = A.cocoercivity
+        return 1 / (2 - self._numeric_step() / (2 * beta)) if 0 < self._numeric_step() < 2 * beta else None
 
     def rate(self, m: float, L: float) -> float | None:
         step = self._step_for(m, L)

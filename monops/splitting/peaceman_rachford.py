@@ -40,6 +40,9 @@ class PeacemanRachford(SplittingMethod):
         state = R_B(u)
         return Step(state, point=lambda: J_B(u), gap=lambda: (z - state) / (2 * self.step))
 
+    def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        return 1.0
+
     def rate(self, m: float, L: float) -> float | None:
         step = self._step_for(m, L)
         return None if step is None else reflected_rate(step, m, L)

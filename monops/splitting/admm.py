@@ -1,0 +1,81 @@
+"""The alternating direction method of multipliers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from monops.arrays import Array
+from monops.linear import Identity, LinearOperator
+from monops.monotone import AffineResolvent, MonotoneOperator, Resolvent
+from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.splitting.parts import affine_part, take_apart
+
+
+class Multipliers(NamedTuple):
+    """x; w, which K x is to equal; and u, the multiplier times α."""
+
+    x: Array
+    w: Array
+    u: Array
+
+
+@dataclass(frozen=True)
+class ADMM(SplittingMethod):
+    """x = (A + KᴴK/α)⁻¹(Kᴴ(w - u)/α), w ← J_B(K x + u), u ← u + K x - w: `solve(ADMM(), A, B.precompose(K))`.
+
+    The augmented Lagrangian with penalty 1/α. Converges for every step > 0. Without a K it takes any A with a
+    resolvent; with one A has to be `Affine`, since A + KᴴK/α is inverted.
+
+    Args:
+        step: α in (0, ∞), or "auto".
+
+    Raises:
+        ConditionError: from `prepare`, if there is a K and A is not affine.
+
+    Source: Gabay & Mercier 1976; Boyd et al. 2011 (*Distributed optimization and statistical learning via the
+    alternating direction method of multipliers*), equations 3.5 to 3.7.
+
+    Example:
+        >>> import torch
+        >>> from monops import L1, Affine, Dense, Subdifferential, solve
+        >>> from monops.linear import Identity
+        >>> A = Affine(Identity((2,)), torch.tensor([3.0, 1.0]))
+        >>> difference = Dense(torch.tensor([[1.0, -1.0]]))
+        >>> solve(ADMM(0.5), A, Subdifferential(L1()).precompose(difference)).point
+        tensor([2.0000, 2.0000])
+    """
+
+    step: StepSize = 1.0
+
+    def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
+        step = self._numeric_step()
+        inner, K, K_H, _ = take_apart(B)
+        if not isinstance(K, LinearOperator):
+            solve_x: Resolvent = A.resolvent(step)
+        else:
+            affine = affine_part(self, A)
+            S = step * affine.linear + K.H @ K
+            inverse = (S - Identity.like(S)).resolvent(1.0)
+            solve_x = AffineResolvent(inverse, affine.b, step)
+        return solve_x, inner.resolvent(step), K, K_H
+
+    def start(self, plan: tuple[Any, ...], z0: Array) -> Multipliers:
+        w = plan[2](z0)
+        return Multipliers(z0, w, 0 * w)
+
+    def advance(self, plan: tuple[Any, ...], state: Multipliers) -> Step:
+        solve_x, J_B, K, K_H = plan
+        _, w, u = state
+        x = solve_x(K_H(w - u))
+        Kx = K(x)
+        v = J_B(Kx + u)
+
+        def gap() -> tuple[Array, Array]:
+            return K_H(w - v) / self.step, (v - Kx) / self.step
+
+        return Step(Multipliers(x, v, u + Kx - v), point=x, gap=gap)
+
+    def best_step(self, m: float, L: float) -> float | None:
+        return 1 / L if 0 < L < math.inf else None

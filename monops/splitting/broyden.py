@@ -1,0 +1,81 @@
+"""Broyden's method on the steps of any method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from monops.arrays import Array, namespace
+from monops.errors import OptionError
+from monops.splitting.accelerated import Accelerated, Plan
+from monops.splitting.state import per_sample
+
+
+@dataclass(frozen=True)
+class Broyden(Accelerated):
+    """z ← z - H F(z), F = z - T(z), with H an approximate inverse Jacobian, improved by one rank a step.
+
+    The good update: H ← H + (s - H y) sᵀH/(sᵀH y) for s = z - z₋ and y = F - F₋, from H = I. Classical for deep
+    equilibrium models on top of `FixedPoint`; here on any method, and safeguarded by its step. A sample's updates are
+    forgotten when a proposal is refused.
+
+    Args:
+        method: whose steps T are used; its state has to be one array.
+        memory: how many updates are kept, ≥ 1; then it starts anew.
+
+    Raises:
+        OptionError: `memory` is outside its range.
+        ConditionError: from `start`, if the method's state is not one array.
+
+    Source: Broyden 1965 (*A class of methods for solving nonlinear simultaneous equations*); Bai, Kolter & Koltun 2019,
+    for equilibrium models.
+
+    Example:
+        >>> import torch
+        >>> from monops import Affine, Dense, DouglasRachford, ReLU, Subdifferential, solve
+        >>> A = Affine(Dense(torch.tensor([[0.1, -1.0], [1.0, 0.1]])), torch.tensor([1.0, 1.0]))
+        >>> solve(Broyden(DouglasRachford(1.0)), A, Subdifferential(ReLU())).status.name
+        'CONVERGED'
+    """
+
+    memory: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (isinstance(self.memory, int) and self.memory >= 1):
+            raise OptionError(f"Broyden wants a memory ≥ 1, got {self.memory!r}")
+
+    def remember(self, z: Array) -> Any:
+        return -1, z, z, ((0 * z, 0 * z),) * self.memory
+
+    def propose(self, plan: Plan, z: Array, Tz: Array, accepted: Array, memory: Any) -> tuple[Array, Any]:
+        xp, rank, F = namespace(z), plan.rank, z - Tz
+        count, z_before, F_before, slots = memory
+        if count < 0:
+            return Tz, (0, z, F, slots)
+        count = 0 if count == self.memory else count
+        updates = tuple(tuple(xp.where(accepted, v, 0.0) for v in pair) for pair in slots[:count])
+        s, y = z - z_before, F - F_before
+        Hy = _apply(updates, y, rank)
+        weight = per_sample(s * Hy, rank)
+        usable = accepted & (abs(weight) > 1e-8 * per_sample(s * s, rank))
+        left = xp.where(usable, (s - Hy) / xp.where(usable, weight, 1.0), 0.0)
+        right = xp.where(usable, _apply_adjoint(updates, s, rank), 0.0)
+        updates = (*updates, (left, right))
+        return z - _apply(updates, F, rank), (count + 1, z, F, updates + slots[count + 1 :])
+
+
+def _apply(updates: Any, x: Array, rank: int) -> Array:
+    """(I + Σ u vᵀ) x."""
+    result = x
+    for u, v in updates:
+        result = result + u * per_sample(v * x, rank)
+    return result
+
+
+def _apply_adjoint(updates: Any, x: Array, rank: int) -> Array:
+    """(I + Σ v uᵀ) x."""
+    result = x
+    for u, v in updates:
+        result = result + v * per_sample(u * x, rank)
+    return result

@@ -1,0 +1,76 @@
+"""The primal-dual hybrid gradient method of Chambolle and Pock."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from monops.arrays import Array
+from monops.errors import StepSizeError
+from monops.monotone import MonotoneOperator
+from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.splitting.condat_vu import PrimalDual
+from monops.splitting.parts import take_apart
+
+
+@dataclass(frozen=True)
+class ChambollePock(SplittingMethod):
+    """x ← J_A(x - τ Kᴴ y), y ← J_{B⁻¹}(y + σ K(2x - x₋)): `solve(ChambollePock(), A, B.precompose(K))`.
+
+    Solves 0 ∈ A + Kᴴ ∘ B ∘ K by the resolvents of A and B alone. Converges for στ‖K‖² ≤ 1; with K = I and στ = 1 it is
+    Douglas-Rachford splitting.
+
+    Args:
+        step: τ in (0, ∞), or "auto".
+        dual_step: σ > 0; 1/(τ‖K‖²) unless given.
+        allow_unproven: accept steps with στ‖K‖² > 1.
+
+    Raises:
+        StepSizeError: from `prepare`, if στ‖K‖² > 1.
+
+    Source: Chambolle & Pock 2011 (*A first-order primal-dual algorithm for convex problems with applications to
+    imaging*), algorithm 1 with θ = 1.
+
+    Example:
+        >>> import torch
+        >>> from monops import L1, Affine, Dense, Subdifferential, solve
+        >>> from monops.linear import Identity
+        >>> A = Affine(Identity((2,)), torch.tensor([3.0, 1.0]))
+        >>> difference = Dense(torch.tensor([[1.0, -1.0]]))
+        >>> solve(ChambollePock(0.5), A, Subdifferential(L1()).precompose(difference)).point
+        tensor([2.0000, 2.0000])
+    """
+
+    step: StepSize = 1.0
+    dual_step: float | None = None
+    allow_unproven: bool = False
+
+    def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
+        inner, K, K_H, norm = take_apart(B)
+        tau = self._numeric_step()
+        limit = 1 / (tau * norm**2) if norm > 0 else 1 / tau
+        sigma = limit if self.dual_step is None else self.dual_step
+        if not (0 < sigma <= limit * (1 + 1e-12) or self.allow_unproven):
+            raise StepSizeError(
+                f"ChambollePock wants στ‖K‖² ≤ 1, so dual_step in (0, {limit:.6g}] with τ = {tau:.6g} and ‖K‖ = "
+                f"{norm:.6g}; got {sigma:.6g}"
+            )
+        return A.resolvent(tau), inner.inverse().resolvent(sigma), K, K_H, tau, sigma
+
+    def start(self, plan: tuple[Any, ...], z0: Array) -> PrimalDual:
+        return PrimalDual(z0, 0 * plan[2](z0))
+
+    def advance(self, plan: tuple[Any, ...], state: PrimalDual) -> Step:
+        J_A, J_B, K, K_H, tau, sigma = plan
+        x, y = state
+        p = J_A(x - tau * K_H(y))
+        q = J_B(y + sigma * K(2 * p - x))
+
+        def gap() -> tuple[Array, Array]:
+            return (x - p) / tau - K_H(y - q), ((y - q) / sigma - K(x - p)) / tau
+
+        return Step(PrimalDual(p, q), point=p, gap=gap)
+
+    def best_step(self, m: float, L: float) -> float | None:
+        return 1 / L if 0 < L < math.inf else None

@@ -1,0 +1,93 @@
+"""The primal-dual method of Condat and Vũ."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from monops.arrays import Array
+from monops.errors import StepSizeError
+from monops.monotone import MonotoneOperator
+from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.splitting.parts import take_apart, two_terms
+
+
+class PrimalDual(NamedTuple):
+    """The primal variable x, and the dual one y, an element of B(K x) at the solution."""
+
+    x: Array
+    y: Array
+
+
+@dataclass(frozen=True)
+class CondatVu(SplittingMethod):
+    """x ← J_A(x - τ(C(x) + Kᴴ y)), y ← J_{B⁻¹}(y + σ K(2x - x₋)): `solve(CondatVu(), A + C, B.precompose(K))`.
+
+    Solves 0 ∈ A + C + Kᴴ ∘ B ∘ K by the resolvents of A and B alone, for β-cocoercive C. Converges where
+    1/τ - σ‖K‖² ≥ 1/(2β).
+
+    Args:
+        step: τ in (0, 2β), or "auto".
+        dual_step: σ > 0; unless given, the largest that the condition allows (less a hundredth).
+        allow_unproven: accept steps outside of the condition.
+
+    Raises:
+        StepSizeError: from `prepare`, if the condition does not hold.
+
+    Source: Condat 2013 (*A primal-dual splitting method for convex optimization involving Lipschitzian, proximable and
+    linear composite terms*), algorithm 3.1; Vũ 2013.
+
+    Example:
+        >>> import torch
+        >>> from monops import L1, Affine, Dense, Subdifferential, solve
+        >>> from monops.linear import Identity
+        >>> C = Affine(Identity((2,)), torch.tensor([3.0, 1.0]))
+        >>> difference = Dense(torch.tensor([[1.0, -1.0]]))
+        >>> solve(CondatVu(0.5), C, Subdifferential(L1()).precompose(difference)).point
+        tensor([2.0000, 2.0000])
+    """
+
+    step: StepSize = 1.0
+    dual_step: float | None = None
+    allow_unproven: bool = False
+
+    def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
+        first, C = two_terms(A)
+        inner, K, K_H, norm = take_apart(B)
+        tau = self.require_step_below(
+            2 * C.cocoercivity, f"which is (0, 2β) for the cocoercivity β of {type(C).__name__}"
+        )
+        limit = dual_limit(tau, norm, C)
+        sigma = 0.99 * min(limit, 1e6 / tau) if self.dual_step is None else self.dual_step
+        if not (0 < sigma <= limit * (1 + 1e-12) or self.allow_unproven):
+            raise StepSizeError(
+                f"{type(self).__name__} wants 1/τ - σ‖K‖² ≥ 1/(2β), so dual_step in (0, {limit:.6g}] with "
+                f"τ = {tau:.6g}, ‖K‖ = {norm:.6g}, β = {C.cocoercivity:.6g}; got {sigma:.6g}"
+            )
+        return first.resolvent(tau), inner.inverse().resolvent(sigma), C, K, K_H, tau, sigma
+
+    def start(self, plan: tuple[Any, ...], z0: Array) -> PrimalDual:
+        return PrimalDual(z0, 0 * plan[3](z0))
+
+    def advance(self, plan: tuple[Any, ...], state: PrimalDual) -> Step:
+        J_A, J_B, C, K, K_H, tau, sigma = plan
+        x, y = state
+        Cx = C.apply(x)
+        p = J_A(x - tau * (Cx + K_H(y)))
+        q = J_B(y + sigma * K(2 * p - x))
+
+        def gap() -> tuple[Array, Array]:
+            return (x - p) / tau - K_H(y - q) - Cx + C.apply(p), ((y - q) / sigma - K(x - p)) / tau
+
+        return Step(PrimalDual(p, q), point=p, gap=gap)
+
+    def best_step(self, m: float, L: float) -> float | None:
+        return m / L**2 if m > 0 and 0 < L < math.inf else None
+
+
+def dual_limit(tau: float, norm: float, C: MonotoneOperator) -> float:
+    """The largest σ with 1/τ - σ‖K‖² ≥ 1/(2β)."""
+    beta = C.cocoercivity
+    room = 1 / tau - (1 / (2 * beta) if beta > 0 else math.inf)
+    return room / norm**2 if norm > 0 else math.inf

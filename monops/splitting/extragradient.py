@@ -1,0 +1,61 @@
+"""Korpelevich's extragradient method."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from monops.arrays import Array
+from monops.errors import ConditionError
+from monops.monotone import MonotoneOperator, Resolvent
+from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.splitting.forward_backward_forward import two_look_best_step, two_look_rate
+from monops.splitting.parts import require_lipschitz
+
+
+@dataclass(frozen=True)
+class Extragradient(SplittingMethod):
+    """y = J_B(z - α A(z)), z ← J_B(z - α A(y)): the step from z, taken with A as it is at y.
+
+    Converges for A monotone and L-Lipschitz, B the subdifferential of a convex function (a normal cone, say), and α in
+    (0, 1/L).
+
+    Args:
+        step: α in (0, 1/L), or "auto".
+        allow_unproven: accept a step outside of the interval, and any B with a resolvent.
+
+    Raises:
+        ConditionError: from `prepare`, if B is not known to be a subdifferential.
+
+    Source: Korpelevich 1976 (*The extragradient method for finding saddle points and other problems*). Rate: as for
+    `ForwardBackwardForward`, from the same inequality.
+
+    Example:
+        >>> round(Extragradient(0.25).rate(m=1.0, L=2.0), 4)
+        0.8367
+    """
+
+    step: StepSize = 1.0
+    allow_unproven: bool = False
+
+    def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
+        if not (B.is_gradient or self.allow_unproven):
+            raise ConditionError(
+                f"Extragradient wants a subdifferential or a normal cone as B, got {type(B).__name__}, which is not "
+                "known to be one; take ForwardBackwardForward, or allow_unproven=True"
+            )
+        L = require_lipschitz(self, A)
+        bound = 1 / L if L > 0 else math.inf
+        return A, B.resolvent(self.require_step_below(bound, f"which is (0, 1/L) for L = {L:.6g}"))
+
+    def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
+        A, J_B = plan
+        Ay = A.apply(J_B(z - self.step * A.apply(z)))
+        x = J_B(z - self.step * Ay)
+        return Step(state=x, point=x, gap=lambda: (z - x) / self.step - Ay + A.apply(x))
+
+    def rate(self, m: float, L: float) -> float | None:
+        return two_look_rate(self._step_for(m, L), m, L)
+
+    def best_step(self, m: float, L: float) -> float | None:
+        return two_look_best_step(m, L)

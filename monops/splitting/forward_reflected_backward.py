@@ -1,0 +1,59 @@
+"""Forward-reflected-backward splitting."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from monops.arrays import Array
+from monops.monotone import MonotoneOperator, Resolvent
+from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.splitting.parts import require_lipschitz
+
+
+class Reflected(NamedTuple):
+    """A point, and A at the point before it."""
+
+    z: Array
+    A_before: Array
+
+
+@dataclass(frozen=True)
+class ForwardReflectedBackward(SplittingMethod):
+    """z ← J_B(z - α (2 A(z) - A(z₋))), with z₋ the point before: one evaluation of A a step.
+
+    Converges for A monotone and L-Lipschitz, not necessarily cocoercive, and α in (0, 1/(2L)).
+
+    Args:
+        step: α in (0, 1/(2L)), or "auto".
+        allow_unproven: accept a step outside of the interval.
+
+    Source: Malitsky & Tam 2020 (*A forward-backward splitting method for monotone inclusions without cocoercivity*),
+    theorem 2.5.
+
+    Example:
+        >>> round(ForwardReflectedBackward("auto").best_step(m=1.0, L=2.0), 4)
+        0.225
+    """
+
+    step: StepSize = 1.0
+    allow_unproven: bool = False
+
+    def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
+        L = require_lipschitz(self, A)
+        bound = 1 / (2 * L) if L > 0 else math.inf
+        return A, B.resolvent(self.require_step_below(bound, f"which is (0, 1/(2L)) for L = {L:.6g}"))
+
+    def start(self, plan: tuple[MonotoneOperator, Resolvent], z0: Array) -> Reflected:
+        return Reflected(z0, plan[0].apply(z0))
+
+    def advance(self, plan: tuple[MonotoneOperator, Resolvent], state: Reflected) -> Step:
+        A, J_B = plan
+        z, Az = state.z, A.apply(state.z)
+        forward = 2 * Az - state.A_before
+        x = J_B(z - self.step * forward)
+        return Step(Reflected(x, Az), point=x, gap=lambda: (z - x) / self.step - forward + A.apply(x))
+
+    def best_step(self, m: float, L: float) -> float | None:
+        return 0.45 / L if 0 < L < math.inf else None

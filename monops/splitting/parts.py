@@ -1,0 +1,81 @@
+"""Taking operators apart for the methods that treat their parts one by one."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from monops.errors import ConditionError
+from monops.linear import LinearOperator
+from monops.monotone import Affine, MonotoneOperator, MonotoneSum, Precomposed, Resolvent, ZeroOperator
+from monops.monotone.base import common_domain
+from monops.monotone.zero import Unchanged
+
+
+class Linked(NamedTuple):
+    """An operator Kᴴ ∘ B ∘ K taken apart.
+
+    Attributes:
+        B: the operator in the middle.
+        K, K_H: the linear operator and its adjoint; both leave everything unchanged where there is none.
+        norm: ‖K‖, or an upper bound.
+    """
+
+    B: MonotoneOperator
+    K: LinearOperator | Resolvent
+    K_H: LinearOperator | Resolvent
+    norm: float
+
+
+def take_apart(B: MonotoneOperator) -> Linked:
+    """The parts of B = Kᴴ ∘ B' ∘ K, made by `B'.precompose(K)`; any other B is linked by the identity."""
+    if isinstance(B, Precomposed):
+        return Linked(B.A, B.K, B.K.H, B.K.norm())
+    return Linked(B, Unchanged(), Unchanged(), 1.0)
+
+
+def two_terms(A: MonotoneOperator) -> tuple[MonotoneOperator, MonotoneOperator]:
+    """(A₁, C) with A = A₁ + C: one with a resolvent, one cocoercive.
+
+    Of a sum of two the later one that is cocoercive is C; a single operator is C where it is cocoercive, and A₁
+    otherwise, with zero as the other one.
+    """
+    zero = ZeroOperator(1 if A.domain is None else len(A.domain))
+    if not isinstance(A, MonotoneSum):
+        return (zero, A) if A.cocoercivity > 0 else (A, zero)
+    first, second = A.A, A.B
+    return (first, second) if second.cocoercivity > 0 else (second, first)
+
+
+def require_gradient(method: object, A: MonotoneOperator) -> None:
+    """Raise unless A is known to be the gradient of a convex function."""
+    if not A.is_gradient:
+        raise ConditionError(
+            f"{type(method).__name__} wants the gradient of a convex function as A, such as Affine(M, b) with a "
+            f"symmetric M or Subdifferential(f) of a smooth f; {type(A).__name__} is not known to be one"
+        )
+
+
+def require_lipschitz(method: object, A: MonotoneOperator) -> float:
+    """The Lipschitz constant of A, where it has one."""
+    if not A.lipschitz < float("inf"):
+        raise ConditionError(
+            f"{type(method).__name__} wants a single-valued Lipschitz operator as A, but {type(A).__name__} has "
+            f"lipschitz = {A.lipschitz}; exchange A and B, or take a method that uses A's resolvent"
+        )
+    return A.lipschitz
+
+
+def affine_part(method: object, A: MonotoneOperator) -> Affine:
+    """A, where it is affine."""
+    if not isinstance(A, Affine):
+        raise ConditionError(
+            f"{type(method).__name__} has to invert A + KᴴK/step, which it can for an Affine A only, got "
+            f"{type(A).__name__}; take LinearizedADMM or ChambollePock"
+        )
+    return A
+
+
+def rank_of(A: MonotoneOperator, B: MonotoneOperator) -> int:
+    """How many trailing axes make one point."""
+    domain: Any = common_domain(A, B)
+    return 1 if domain is None else len(domain)

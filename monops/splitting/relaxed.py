@@ -1,0 +1,83 @@
+"""Relaxation of any method."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from monops.arrays import Array
+from monops.errors import OptionError
+from monops.monotone import MonotoneOperator
+from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.splitting.state import State, each
+
+
+@dataclass(frozen=True)
+class Relaxed(SplittingMethod):
+    """z ← z + λ (T(z) - z), where T is a step of another method: Krasnosel'skiĭ-Mann iteration.
+
+    λ < 1 damps, λ > 1 overrelaxes. It converges for λ in (0, 1/a) where T is a-averaged: Peaceman-Rachford steps are
+    averaged with a = 1 (nonexpansive), Douglas-Rachford and proximal point steps with a = ½, forward-backward steps
+    with a = 1/(2 - α/(2β)). Beyond 1, only methods that state their `averagedness` are relaxed.
+
+    Args:
+        method: whose steps are relaxed.
+        relaxation: λ in (0, 2).
+
+    Raises:
+        OptionError: λ is outside its range, or, from `prepare`, not in (0, 1/a).
+
+    Source: Krasnosel'skiĭ 1955, Mann 1953; Bauschke & Combettes 2017, proposition 5.16. Rate: |1 - λ| + λ times that of
+    the method.
+
+    Example:
+        >>> from monops import DouglasRachford, PeacemanRachford
+        >>> damped = Relaxed(PeacemanRachford(0.5), 0.5)
+        >>> damped.rate(m=1.0, L=2.0) == DouglasRachford(0.5).rate(m=1.0, L=2.0)
+        True
+    """
+
+    method: SplittingMethod
+    relaxation: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.method, SplittingMethod):
+            raise OptionError(f"Relaxed wants a SplittingMethod such as PeacemanRachford(), got {self.method!r}")
+        if not 0 < self.relaxation < 2:
+            raise OptionError(f"Relaxed wants a relaxation in (0, 2), got {self.relaxation}")
+
+    @property
+    def step(self) -> StepSize:  # type: ignore[override]
+        return self.method.step
+
+    def with_step(self, step: StepSize) -> Relaxed:
+        return dataclasses.replace(self, method=self.method.with_step(step))
+
+    def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Any:
+        averaged = self.method.averagedness(A, B)
+        if self.relaxation > 1 and not (averaged is not None and self.relaxation < 1 / averaged):
+            limit = 1.0 if averaged is None else 1 / averaged
+            raise OptionError(
+                f"Relaxed wants a relaxation in (0, {limit:.6g}) for steps of {type(self.method).__name__} here, got "
+                f"{self.relaxation}"
+            )
+        return self.method.prepare(A, B)
+
+    def start(self, plan: Any, z0: Array) -> State:
+        return self.method.start(plan, z0)
+
+    def advance(self, plan: Any, z: State) -> Step:
+        now = self.method.advance(plan, z)
+        state = each(lambda old, new: old + self.relaxation * (new - old), z, now.state)
+        return Step(state, now.point, now.gap)
+
+    def rate(self, m: float, L: float) -> float | None:
+        inner = self.method.rate(m, L)
+        if inner is None:
+            return None
+        factor = abs(1 - self.relaxation) + self.relaxation * inner
+        return factor if factor < 1 else None
+
+    def best_step(self, m: float, L: float) -> float | None:
+        return self.method.best_step(m, L)
