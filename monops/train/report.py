@@ -78,9 +78,10 @@ def convergence(layer: Equilibrium, x: Tensor, max_steps: int = 200) -> dict[str
     layer = copy.deepcopy(layer).double()
     A, B = layer.problem(x.double())
     runs = {}
-    for name, method in METHODS.items():
-        if method not in (*_COMPARED, type(layer.method)):
+    for name, kind in METHODS.items():
+        if kind not in (*_COMPARED, type(layer.method)):
             continue
+        method: Any = kind
         tuned = tune(method(step="auto"), A, B, tol=_TIGHT, max_steps=max_steps)
         result = solve(tuned, A, B, tol=_TIGHT, max_steps=max_steps, check_every=1, warn=False)
         residual = result.history.residual.max(axis=1)
