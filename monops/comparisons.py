@@ -33,6 +33,7 @@ from monops.solver import solve
 from monops.splitting import SplittingMethod
 from monops.testing import catalogue
 from monops.testing.catalogue import Draw, FunctionCase, LinearCase
+from monops.testing.problems import kind_for, random_problems
 
 # Largest relative errors allowed.
 TOLERANCES = {
@@ -178,27 +179,23 @@ def algebra_checks(draw: Draw) -> Iterator[Check]:
 
 
 def method_checks(name: str, method: SplittingMethod, draw: Draw) -> Iterator[Check]:
-    """Equilibria for every function, and the gradients through them."""
-    A, matrix, b = random_affine(draw)
-    g = draw.array(*b.shape)
-    for function, make in catalogue.FUNCTIONS.items():
-        case = make()
-        prox, slope = reference_maps(case)
-        want = reference_equilibrium.equilibrium(matrix, b, prox, slope)
-        B = Subdifferential(case.f)
-        what = f"{name}, {function}"
+    """Equilibria for functions of every sort, and the gradients through them."""
+    for function, problem in random_problems(0, kind_for(method, 0)).items():
+        A, B = problem.operators(draw)
+        want, what = problem.solution, f"{name}, {function}"
         if namespace(draw.dtype) is np:
             result = solve(method, A, B, warn=False, **tight(draw.dtype))
             yield check(f"{what}: equilibrium", result.point, want, draw, kind="equilibrium")
             continue
-        M, c = draw.put(matrix).requires_grad_(), draw.put(b).requires_grad_()
-        z = equilibrium(method, Affine(Dense(M), c), B, warn=False, **tight(draw.dtype)).point
+        M, b = A.linear.to_dense().requires_grad_(), A.b.requires_grad_()
+        A = Affine(Dense(M, symmetric=A.linear.symmetric), b)
+        z = equilibrium(method, A, B, warn=False, **tight(draw.dtype)).point
         yield check(f"{what}: equilibrium", z, want, draw, kind="equilibrium")
-        got = torch.autograd.grad(z, (M, c), draw.put(g))
-        for part, mine, theirs in zip(
-            ("M", "b"), got, reference_equilibrium.gradient(matrix, b, want, g, slope), strict=True
-        ):
-            yield check(f"{what}: gradient in {part}", mine, theirs, draw, kind="gradient")
+        g = draw.array(*want.shape)
+        got = torch.autograd.grad(z, (M, b), draw.put(g))
+        theirs = reference_equilibrium.gradient(problem.matrix, problem.b, want, g, problem.maps[1])
+        for part, mine, other in zip("Mb", got, theirs, strict=True):
+            yield check(f"{what}: gradient in {part}", mine, other, draw, kind="gradient")
 
 
 def reference_maps(case: FunctionCase) -> tuple[Callable[..., Any], Callable[..., Any]]:

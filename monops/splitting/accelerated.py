@@ -6,7 +6,7 @@ import dataclasses
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from monops.arrays import Array, namespace, norm
 from monops.errors import OptionError
@@ -21,14 +21,16 @@ class Guarded(NamedTuple):
 
     Attributes:
         z: the proposed state.
-        safe: the method's own next state, where the proposal turns out to be worse.
-        size: ‖T z - z‖ where the last proposal was made, one number a sample; ∞ where any is to be accepted.
+        safe: the method's own step from the best state so far.
+        size: ‖T z - z‖ there, one number a sample; ∞ where any is better.
+        waits: how many proposals since then have not been better, one number a sample.
         memory: what proposals are made of.
     """
 
     z: Array
     safe: Array
     size: Array
+    waits: Array
     memory: Any
 
 
@@ -43,11 +45,14 @@ class Plan(NamedTuple):
 class Accelerated(SplittingMethod):
     """z ← a proposal made from the steps T(z) of a method, safeguarded sample by sample.
 
-    A proposal z is kept where ‖T z - z‖ is no larger than where it was made. Elsewhere the method's own step is taken
-    from there, which costs the one evaluation of T at the proposal. So it converges wherever the method does.
+    Proposals go on as long as ‖T z - z‖ falls, if not at each of them: after more than `patience` in a row that are not
+    better than the best before, a sample goes back there and takes the method's own step. So the states to which it
+    goes back are those of the method, and it converges wherever the method does.
 
     Subclasses provide `propose`, and `remember` for what it needs in the beginning.
     """
+
+    patience: ClassVar[int] = 0
 
     method: SplittingMethod
 
@@ -86,19 +91,22 @@ class Accelerated(SplittingMethod):
         z = self.method.start(plan.inner, z0)
         require_one_array(self, z)
         size = norm(z, plan.rank)[(..., *(None,) * plan.rank)]
-        return Guarded(z, z, namespace(z).full_like(size, math.inf), self.remember(z))
+        infinite = namespace(z).full_like(size, math.inf)
+        return Guarded(z, z, infinite, namespace(z).zeros_like(size), self.remember(z))
 
     def advance(self, plan: Plan, state: Guarded) -> Step:
         z, xp = state.z, namespace(state.z)
         now = self.method.advance(plan.inner, z)
         size = norm(now.state - z, plan.rank)[(..., *(None,) * plan.rank)]
-        accepted = (size <= state.size) | ~(state.size < math.inf)
+        is_better = (size <= state.size) | ~(state.size < math.inf)
+        waits = xp.where(is_better, 0.0, state.waits + 1)
+        accepted = (waits <= self.patience) & (is_better | (size < math.inf))
         proposal, memory = self.propose(plan, z, now.state, accepted, state.memory)
-        # A proposal with a NaN fails the next comparison, and so is dropped.
         next_state = Guarded(
             xp.where(accepted, proposal, state.safe),
-            xp.where(accepted, now.state, state.safe),
-            xp.where(accepted, size, math.inf),
+            xp.where(is_better, now.state, state.safe),
+            xp.where(is_better, size, xp.where(accepted, state.size, math.inf)),
+            xp.where(accepted, waits, 0.0),
             memory,
         )
         return Step(next_state, now.point, now.gap)

@@ -41,7 +41,7 @@ class Anderson(Accelerated):
         True
     """
 
-    memory: int = 5
+    memory: int = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()

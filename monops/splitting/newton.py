@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from monops.arrays import Array, cast, namespace
 from monops.splitting.accelerated import Accelerated, Plan
@@ -38,6 +38,8 @@ class SemismoothNewton(Accelerated):
         >>> solve(SemismoothNewton(1.0), A, Subdifferential(ReLU()), check_every=1).steps < 5
         True
     """
+
+    patience: ClassVar[int] = 10
 
     method: SplittingMethod = field(init=False)
     step: StepSize = 1.0

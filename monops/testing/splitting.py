@@ -38,7 +38,7 @@ def check_splitting_method(
 ) -> None:
     """Raise unless `method` solves 0 ∈ A(z) + B(z) and keeps the promises of a splitting method.
 
-    On random problems, A affine and strongly monotone, B = ∂f for every function f of the package, whose solutions
+    On random problems, A affine and strongly monotone, B = ∂f for functions f of every sort, whose solutions
     `monops.reference` knows from Newton's method (with a symmetric A for methods that refuse others, and with B = 0 for
     those that refuse these too):
 
