@@ -131,6 +131,63 @@ class Function(Parametric, ABC):
         """Whether f is known to take the values 0 and ∞ only."""
         return False
 
+    def __rmul__(self, factor: float) -> Function:
+        """factor · f, for a number in (0, ∞)."""
+        from monops.functions.algebra import Multiple  # the classes of the algebra are functions themselves
+
+        return Multiple(factor, self)
+
+    __mul__ = __rmul__
+
+    def __add__(self, other: Function) -> Function:
+        """f + ½ρ‖·‖², for a `SquaredL2`; other sums have no prox in general."""
+        from monops.functions.algebra import add
+
+        return add(self, other)
+
+    def translate(self, center: Array | float) -> Function:
+        """x ↦ f(x - center)."""
+        from monops.functions.algebra import Translated
+
+        return Translated(self, center)
+
+    def rescale(self, scale: float) -> Function:
+        """x ↦ f(scale · x), scale ≠ 0."""
+        from monops.functions.algebra import Rescaled
+
+        return Rescaled(self, scale)
+
+    def perturb(self, curvature: float = 0.0, shift: Array | float = 0.0, *, center: Array | float = 0.0) -> Function:
+        """x ↦ f(x) + curvature/2 ‖x - center‖² + ⟨shift, x⟩."""
+        from monops.functions.algebra import Perturbed
+
+        return Perturbed(self, curvature, shift, center)
+
+    def precompose(self, K: LinearOperator, offset: Array | float = 0.0) -> Function:
+        """x ↦ f(K x + offset), for K with K Kᴴ = ν I."""
+        from monops.functions.precomposed import Precomposed
+
+        return Precomposed(self, K, offset)
+
+    def envelope(self, scale: float) -> Function:
+        """The Moreau envelope x ↦ min_u f(u) + ‖u - x‖² / (2 scale)."""
+        from monops.functions.envelope import MoreauEnvelope
+
+        return MoreauEnvelope(self, scale)
+
+    def _admit(self, x: Array) -> Array:
+        """`x`, once it is certain that it fits the function."""
+        floating(x)
+        if x.ndim < self.axes:
+            raise ShapeError(
+                f"{type(self).__name__} with axes={self.axes} expects shape (*batch, *domain), got {tuple(x.shape)}"
+            )
+        for name in self._parameters:
+            value = getattr(self, name)
+            if not isinstance(value, float):
+                require_fit(f"{type(self).__name__}.{name}", value, x)
+        return x
+
 
 @dataclass(frozen=True, eq=False)
 class Separable(Function):
@@ -167,19 +224,6 @@ class Separable(Function):
     @abstractmethod
     def _prox_slope(self, x: Array, step: float) -> Array:
         """The derivative of the prox of φ, in [0, 1]; at a kink a number between its two sides."""
-
-    def _admit(self, x: Array) -> Array:
-        """`x`, once it is certain that it fits the function."""
-        floating(x)
-        if x.ndim < self.axes:
-            raise ShapeError(
-                f"{type(self).__name__} with axes={self.axes} expects shape (*batch, *domain), got {tuple(x.shape)}"
-            )
-        for name in self._parameters:
-            value = getattr(self, name)
-            if not isinstance(value, float):
-                require_fit(f"{type(self).__name__}.{name}", value, x)
-        return x
 
 
 @dataclass(frozen=True, eq=False)
