@@ -7,9 +7,10 @@ import numbers
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from monops.arrays import Array, require_step
+from monops.arrays import Array, epsilon, namespace, require_step
 from monops.errors import OptionError
 from monops.functions.base import Function, total
+from monops.functions.convex_set import dropped, norm, rounding
 from monops.functions.parameters import PARAMETER
 from monops.functions.squared_l2 import SquaredL2
 from monops.linear import Identity, LinearOperator
@@ -44,8 +45,8 @@ class Multiple(Around):
     """factor · f(x); its prox at t is that of f at t·factor. Made by `factor * f`.
 
     Args:
-        factor: in (0, ∞).
         function: f.
+        factor: in (0, ∞).
 
     Raises:
         OptionError: `factor` is not in (0, ∞).
@@ -60,8 +61,7 @@ class Multiple(Around):
         tensor([2., 0.])
     """
 
-    factor: float
-    function: Function
+    factor: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,7 +92,7 @@ class Multiple(Around):
         return self.factor * self.function.gradient(x)
 
     def conjugate(self) -> Function:
-        return Multiple(self.factor, Rescaled(self.function.conjugate(), 1 / self.factor))
+        return Multiple(Rescaled(self.function.conjugate(), 1 / self.factor), self.factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,8 @@ class Translated(Around):
         return self.function.is_indicator
 
     def __call__(self, x: Array) -> Array:
-        return self.function(self._admit(x) - self.center)
+        y = self._admit(x) - self.center
+        return value_near(self.function, y, norm(x, self.axes) + norm(x - y, self.axes))
 
     def prox(self, x: Array, step: float) -> Array:
         return self.function.prox(self._admit(x) - self.center, require_step(step, self, "prox")) + self.center
@@ -185,7 +186,8 @@ class Rescaled(Around):
         return self.function.is_indicator
 
     def __call__(self, x: Array) -> Array:
-        return self.function(self.scale * self._admit(x))
+        y = self.scale * self._admit(x)
+        return value_near(self.function, y, norm(y, self.axes))
 
     def prox(self, x: Array, step: float) -> Array:
         step = require_step(step, self, "prox") * self.scale**2
@@ -294,6 +296,16 @@ def add(f: Function, other: Function) -> Function:
         f"the prox of {type(f).__name__} + {type(other).__name__} is not known: only SquaredL2 with a number as weight "
         "can be added; hand the two terms to a splitting method instead"
     )
+
+
+def value_near(f: Function, y: Array, size: Array) -> Array:
+    """f(y), where y is known up to rounding next to `size` (*batch, 1, …, 1) only.
+
+    Where f(y) = ∞, but there is a point of the domain as near as that, this is the value there.
+    """
+    value, p = f(y), f.prox(y, epsilon(y.dtype) ** 2)
+    is_near = dropped(norm(y - p, f.axes) <= rounding(y, f.axes) * size, f.axes)
+    return namespace(y).where((value == math.inf) & is_near, f(p), value)
 
 
 def weighted(factor: float | Array, op: LinearOperator) -> LinearOperator:

@@ -135,7 +135,7 @@ class Function(Parametric, ABC):
         """factor · f, for a number in (0, ∞)."""
         from monops.functions.algebra import Multiple  # the classes of the algebra are functions themselves
 
-        return Multiple(factor, self)
+        return Multiple(self, factor)
 
     __mul__ = __rmul__
 

@@ -120,7 +120,7 @@ def _sum(free: Array, values: Array, square: Array) -> Array:
 
 
 def _pieces(x: Array, a: Array, low: Array, high: Array, b: Array) -> tuple[Array, Array, Array, Array]:
-    """Which entries are free at the solution, which at their lower bound, Σ a² over free ones, and λ if none is free."""
+    """Which entries are free, which at their lower bound, Σ a² over free ones, and λ if none is free."""
     xp = namespace(x)
     divisor = xp.where(a == 0, 1.0, a)
     never = a == 0

@@ -97,9 +97,9 @@ class PSDCone(ConvexSet):
 
     Example:
         >>> import torch
-        >>> PSDCone().prox(torch.tensor([[0.0, 2.0], [2.0, 0.0]]), 1.0)
-        tensor([[1., 1.],
-                [1., 1.]])
+        >>> PSDCone().prox(torch.tensor([[3.0, 0.0], [0.0, -2.0]]), 1.0)
+        tensor([[3., 0.],
+                [0., 0.]])
     """
 
     axes: int = field(default=2, kw_only=True)

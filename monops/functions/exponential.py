@@ -43,9 +43,10 @@ def _improved(u: Array, target: Array, q: float, k: float | Array) -> Array:
     """One step of Householder's third-order method."""
     xp = namespace(u)
     slope_of_exp = k * xp.exp(u)
-    # q u + k (exp(u) - 1) as (q + k) u + k (exp(u) - 1 - u), in which nothing cancels where k < 0.
-    value = (q + k) * u + k * excess_exp(u)
-    slope = (q + k) + k * xp.expm1(u)
+    # Where k < 0 as (q + k) u + k (exp(u) - 1 - u), in which nothing cancels.
+    is_positive = k + xp.zeros_like(u) > 0
+    value = xp.where(is_positive, q * u + k * xp.expm1(u), (q + k) * u + k * excess_exp(u))
+    slope = xp.where(is_positive, q + slope_of_exp, (q + k) + k * xp.expm1(u))
     slope = xp.where(slope == 0, 1.0, slope)
     r = (target - value) / slope
     bend = 0.5 * slope_of_exp * r / slope
@@ -64,7 +65,7 @@ def _start(target: Array, q: float, k: float | Array) -> Array:
     h, s = clip(-k / q, 0.0, 1.0), clip(-target / q, 0.0, None)
     a, b = (1 - h) / 3 + h / 2, (1 - h) - s / 3
     root = xp.sqrt(b * b + 4 * a * s)
-    w = xp.where(b > 0, 2 * s / (b + root + 1e-300 * (b + root == 0)), (root - b) / (2 * a))
+    w = xp.where(b > 0, 2 * s / xp.where(b > 0, b + root, 1.0), (root - b) / (2 * a))
     far = s + h * (1 - xp.exp(-w))
     far = s + h * (1 - xp.exp(-far))
     below = -xp.where(w < 1, w, far)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from monops.arrays import Array, namespace, require_step
 from monops.errors import OptionError
-from monops.functions.algebra import Around
+from monops.functions.algebra import Around, value_near
 from monops.functions.base import total
 from monops.functions.convex_set import dropped, norm, rounding
 from monops.functions.parameters import PARAMETER, require_fit
@@ -77,7 +77,9 @@ class Precomposed(Around):
         return self.function.is_indicator
 
     def __call__(self, x: Array) -> Array:
-        return self.function(self._inner(x))
+        y, axes = self._inner(x), self.function.axes
+        size = math.sqrt(self.nu) * norm(x, self.axes).reshape(*x.shape[: x.ndim - self.axes], *(1,) * axes)
+        return value_near(self.function, y, size + norm(y, axes) + norm(0 * y + self.offset, axes))
 
     def prox(self, x: Array, step: float) -> Array:
         y = self._inner(x)

@@ -46,8 +46,8 @@ class Simplex(ConvexSet):
         require_one_a_sample(self, "total")
 
     def conjugate_value(self, y: Array) -> Array:
-        largest = largest(flat(self._admit(y), self.axes))
-        return (flat_parameter(self.total, self.axes) * largest)[..., 0]
+        top = largest(flat(self._admit(y), self.axes))
+        return (flat_parameter(self.total, self.axes) * top)[..., 0]
 
     def _project(self, x: Array) -> Array:
         point = flat(x, self.axes)
@@ -97,8 +97,8 @@ class L1Ball(ConvexSet):
         require_one_a_sample(self, "radius")
 
     def conjugate_value(self, y: Array) -> Array:
-        largest = largest(flat(abs(self._admit(y)), self.axes))
-        return (flat_parameter(self.radius, self.axes) * largest)[..., 0]
+        top = largest(flat(abs(self._admit(y)), self.axes))
+        return (flat_parameter(self.radius, self.axes) * top)[..., 0]
 
     def _project(self, x: Array) -> Array:
         xp, point = namespace(x), flat(x, self.axes)

@@ -10,7 +10,7 @@ from scipy import special
 from monops.arrays import Array, clip, detach, is_torch, namespace, require_step, xlogy
 from monops.functions.base import Function
 from monops.functions.convex_set import dropped, flat, rounding
-from monops.functions.exponential import solve_exponential
+from monops.functions.exponential import excess_exp, solve_exponential
 from monops.functions.simplex import largest
 from monops.functions.structured import Structured, dot
 from monops.linear import LinearOperator
@@ -48,8 +48,10 @@ class Softmax(Function):
         return dropped(xp.where(outside, math.inf, value), self.axes)
 
     def conjugate_value(self, y: Array) -> Array:
-        # The maximiser x has log x - x + μ = y: it is the limit of the prox of step·(f - ⟨·, y⟩) for large steps.
-        x = _solve(flat(self._admit(y), self.axes), math.inf).reshape(y.shape)
+        # The proximal point method for f - ⟨·, y⟩: f is 1-strongly convex, so each step leaves 1/10001 of the error.
+        x, step = 0 * self._admit(y), 1e4
+        for _ in range(4):
+            x = self.prox(x + step * y, step)
         inside = clip(x, 0.0, None)
         return dropped(dot(x, y, self.axes) - dot(xlogy(inside, inside) - 0.5 * x * x, 0 * x + 1, self.axes), self.axes)
 
@@ -67,18 +69,18 @@ class Softmax(Function):
 
 
 def _solve(v: Array, step: float) -> Array:
-    """The x on the last axis with Σ x = 1 and q log x + k x = p v - μ, where p, q, k are 1, t, 1 - t over max(t, 1)."""
+    """The x on the last axis with Σ x = 1 and q log x + k (x - 1) = p v - μ; p, q, k are 1, t, 1 - t over max(t, 1)."""
     if step == 1:
         return v.softmax(-1) if is_torch(v) else special.softmax(v, axis=-1)
     p = 1 / max(1.0, step)
-    q, k = (min(1.0, step), p - min(1.0, step)) if step < math.inf else (1.0, -1.0)
-    target = (v - largest(detach(v))) * p if step < math.inf else v - largest(detach(v))
+    q, k = min(1.0, step), p - min(1.0, step)
+    target = (v - largest(detach(v))) * p
     s, mu = _multiplier(detach(target), q, k)
     xp = namespace(v)
     for _ in range(2):  # Newton's method for both, differentiable to second order
         x = xp.exp(s)
-        residual = target - mu - q * s - k * x
-        slope = q + k * x
+        residual = target - mu - (q * s + k * x - k if k > 0 else (q + k) * s + k * excess_exp(s))
+        slope = _slope(s, q, k)
         share = x / slope
         change = ((share * residual).sum(-1, keepdims=True) + x.sum(-1, keepdims=True) - 1) / share.sum(
             -1, keepdims=True
@@ -91,21 +93,27 @@ def _multiplier(target: Array, q: float, k: float) -> tuple[Array, Array]:
     """log x and μ on detached data, whose largest entry is 0, by Newton's method for log Σ x(μ) = 0 in a bracket."""
     xp, n = namespace(target), target.shape[-1]
     zero = 0 * largest(target)
-    # The largest entry of x is between 1/n and 1, and q log x + k x increases there.
-    low, high = zero - k, zero + (q * math.log(n) - k / n)
-    mu = low + 0 * zero
+    # The largest entry of x is between 1/n and 1, and q log x + k (x - 1) increases there.
+    low, high = zero, zero + (q * math.log(n) + k * (1 - 1 / n))
+    mu = low
     s = target
     for _ in range(_ITERATIONS):
-        s = solve_exponential(_at_most(target - mu - k, k), q, k)
+        s = solve_exponential(_at_most(target - mu, k), q, k)
         x = xp.exp(s)
         mass = x.sum(-1, keepdims=True)
         is_below = mass > 1  # μ has to grow
         low, high = xp.where(is_below, mu, low), xp.where(is_below, high, mu)
-        slope = (x / (q + k * x)).sum(-1, keepdims=True)
+        slope = (x / _slope(s, q, k)).sum(-1, keepdims=True)
         newton = mu + xp.log(mass) * mass / slope
         inside = (newton >= low) & (newton <= high)
         mu = xp.where(inside, newton, 0.5 * (low + high))
-    return solve_exponential(_at_most(target - mu - k, k), q, k), mu
+    return solve_exponential(_at_most(target - mu, k), q, k), mu
+
+
+def _slope(s: Array, q: float, k: float) -> Array:
+    """q + k exp(s) without cancellation."""
+    xp = namespace(s)
+    return q + k * xp.exp(s) if k > 0 else (q + k) + k * xp.expm1(s)
 
 
 def _at_most(target: Array, k: float) -> Array:

@@ -1,4 +1,4 @@
-"""Derivatives of proximal maps that are not diagonal: a multiple of an operator, a diagonal, and a few rank-one terms."""
+"""Derivatives of proximal maps that are not diagonal: an operator, a diagonal, and rank-one terms."""
 
 from __future__ import annotations
 
