@@ -96,7 +96,8 @@ class Precomposed(Around):
     def conjugate_value(self, y: Array) -> Array:
         z = self.K(y) / self.nu
         missed = norm(y - self.K.H.apply(z), self.axes) > rounding(y, self.axes) * norm(y, self.axes)
-        value = self.function.conjugate()(z) - total(self.offset * z, self.function.axes)
+        axes = self.function.axes
+        value = value_near(self.function.conjugate(), z, norm(z, axes)) - total(self.offset * z, axes)
         return namespace(y).where(dropped(missed, self.axes), math.inf, value)
 
     def _inner(self, x: Array) -> Array:
