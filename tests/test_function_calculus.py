@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -210,20 +210,20 @@ def test_a_solver_runs_on_the_algebra() -> None:
     ("make", "error", "message"),
     [
         (lambda: -1.0 * L1(), OptionError, r"Multiple wants a number in \(0, ∞\) as factor, got -1.0"),
-        (lambda: "a" * L1(), OptionError, r"Multiple wants a number .* got 'a'"),
+        (lambda: Multiple(L1(), cast(float, "a")), OptionError, r"Multiple wants a number .* got 'a'"),
         (lambda: L1().rescale(0.0), OptionError, r"Rescaled wants a number ≠ 0 as scale, got 0.0"),
         (lambda: L1().perturb(-1.0), OptionError, r"Perturbed wants a number in \[0, ∞\) as curvature"),
         (lambda: L1().perturb(math.inf), OptionError, r"as curvature, got inf"),
         (lambda: L1().envelope(0.0), OptionError, r"MoreauEnvelope wants a number in \(0, ∞\) as scale"),
         (lambda: L1() + ReLU(), OptionError, r"the prox of L1 \+ ReLU is not known"),
         (lambda: L1() + SquaredL2(1.0, axes=2), OptionError, "as many axes, got 1 and 2"),
-        (lambda: Translated(3), OptionError, "Translated wants a Function such as"),
+        (lambda: Translated(cast(Function, 3)), OptionError, "Translated wants a Function such as"),
         (lambda: Distance(L1()), OptionError, "Distance wants the indicator of a set, got L1"),
         (lambda: L1().precompose(Dense(torch.ones(2, 3))), OptionError, "K Kᴴ = ν I"),
         (lambda: L1(axes=2).precompose(Dense(torch.eye(3))), OptionError, "wants axes=1, got 2"),
         (lambda: L1().precompose(Dense(torch.eye(3))).on_axes(2), OptionError, "keeps axes=1, got 2"),
         (lambda: SeparableSum((L1(),), (1, 2)), OptionError, "wants 2 functions, one a part"),
-        (lambda: SeparableSum((L1(), 3), (1, 2)), OptionError, "wants 2 functions, one a part"),
+        (lambda: SeparableSum((L1(), cast(Function, 3)), (1, 2)), OptionError, "wants 2 functions, one a part"),
         (lambda: SeparableSum((L1(), L1()), (1, 2)).on_axes(2), OptionError, "have 1 axis, got 2"),
         (lambda: SeparableSum((L1(), L1()), (1, 2)).prox(np.ones(4), 1.0), ShapeError, "a state with parts"),
         (lambda: L1().translate(np.ones(3)).prox(np.ones(4), 1.0), ShapeError, "Translated.center has shape"),

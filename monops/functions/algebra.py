@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 from monops.arrays import Array, epsilon, namespace, require_step
 from monops.errors import OptionError
@@ -65,7 +65,7 @@ class Multiple(Around):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_number("factor", "in (0, ∞)", _is_between(self.factor, 0, math.inf))
+        self._require_number("factor", "in (0, ∞)", is_between(self.factor, 0, math.inf))
 
     @property
     def strong_convexity(self) -> float:
@@ -236,7 +236,7 @@ class Perturbed(Around):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_number("curvature", "in [0, ∞)", _is_between(self.curvature, -math.inf, math.inf, least=0))
+        self._require_number("curvature", "in [0, ∞)", is_between(self.curvature, -math.inf, math.inf, least=0))
 
     @property
     def strong_convexity(self) -> float:
@@ -313,5 +313,6 @@ def weighted(factor: float | Array, op: LinearOperator) -> LinearOperator:
     return factor * op + (1 - factor) * Identity.like(op)
 
 
-def _is_between(value: object, low: float, high: float, least: float = -math.inf) -> bool:
-    return isinstance(value, numbers.Real) and low < value < high and value >= least
+def is_between(value: Any, low: float, high: float, least: float = -math.inf) -> bool:
+    """Whether `value` is a number in (low, high) and at least `least`."""
+    return isinstance(value, numbers.Real) and low < float(value) < high and float(value) >= least

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from monops.arrays import Array, namespace, require_step
 from monops.errors import OptionError
-from monops.functions.algebra import Around, Perturbed, _is_between, weighted
+from monops.functions.algebra import Around, Perturbed, is_between, weighted
 from monops.functions.base import Function, indicator, total
 from monops.functions.convex_set import dropped, norm
 from monops.functions.structured import Structured
@@ -42,7 +42,7 @@ class MoreauEnvelope(Around):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_number("scale", "in (0, ∞)", _is_between(self.scale, 0, math.inf))
+        self._require_number("scale", "in (0, ∞)", is_between(self.scale, 0, math.inf))
 
     @property
     def strong_convexity(self) -> float:

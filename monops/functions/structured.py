@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -80,7 +81,7 @@ class Structured(LinearOperator):
         if not self.batch or self.entries.ndim != len(shape) or self.batch[0] == 1:
             return self
 
-        def rows(value: Array | float) -> Array | float:
+        def rows(value: Any) -> Any:
             is_own = not isinstance(value, float) and value.ndim == len(shape) and value.shape[0] > 1
             return value[index] if is_own else value
 
