@@ -103,7 +103,7 @@ FUNCTIONS: dict[str, Callable[[], FunctionCase]] = {
     "ELU": lambda: FunctionCase(ELU(0.5), "ELU", {"alpha": 0.5}),
     "Arctan": lambda: FunctionCase(Arctan(), "Arctan", {}),
     "Softsign": lambda: FunctionCase(Softsign(), "Softsign", {}),
-    "LInfBall": lambda: FunctionCase(LInfBall(0.75), "LInfBall", {"radius": 0.75}),
+    "LInfBall": lambda: FunctionCase(LInfBall(0.25), "LInfBall", {"radius": 0.25}),
 }
 
 METHODS: dict[str, Callable[[], SplittingMethod]] = {
