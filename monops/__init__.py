@@ -31,6 +31,7 @@ from monops.functions import (
     Softsign,
     SoftThreshold,
     SquaredL2,
+    SquarePerspective,
     Supported,
     Tanh,
 )
@@ -114,6 +115,7 @@ __all__ = [
     "Softplus",
     "Softsign",
     "SplittingMethod",
+    "SquarePerspective",
     "SquaredL2",
     "Status",
     "Step",

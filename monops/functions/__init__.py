@@ -15,6 +15,7 @@ from monops.functions.envelope import Distance, MoreauEnvelope
 from monops.functions.l1 import L1, SoftThreshold
 from monops.functions.leaky_relu import LeakyReLU
 from monops.functions.not_proximal import GELU, GroupSort, SiLU, Swish
+from monops.functions.perspective import SquarePerspective
 from monops.functions.precomposed import Precomposed
 from monops.functions.relu import NonNegative, ReLU
 from monops.functions.separable_sum import SeparableSum
@@ -66,6 +67,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "SquarePerspective",
     "SquaredL2",
     "Support",
     "Supported",

@@ -34,7 +34,7 @@ class BoxHyperplane(ConvexSet):
         ShapeError: `offset` is not one number a sample.
 
     Source:
-        Held, Wolfe & Crowder 1974, Validation of subgradient optimization (the search among kinks).
+        Helgason, Kennington & Lall 1980, A polynomially bounded algorithm for a singly constrained quadratic program.
 
     Example:
         >>> import torch

@@ -22,7 +22,8 @@ class Precomposed(Around):
     The condition is checked at construction on a random vector, which also gives ν. The prox at t is
     x - Kᴴ(y - p)/ν, where y = K x + offset and p is the prox of f at y and t·ν.
 
-    Shapes: points are (*batch, *K.domain); those of f (*batch, *K.codomain), against which `offset` broadcasts.
+    Shapes: points are (*batch, *domain) and those of f (*batch, *codomain), of K both; `offset` broadcasts against
+        the latter.
 
     Args:
         function: f, on points with as many axes as `K.codomain`.
@@ -33,7 +34,7 @@ class Precomposed(Around):
         OptionError: K Kᴴ is no multiple of the identity, or f acts on points of other axes.
 
     Source:
-        Bauschke & Combettes 2017, Convex Analysis and Monotone Operator Theory in Hilbert Spaces, proposition 24.14.
+        Combettes & Wajs 2005, Signal recovery by proximal forward-backward splitting.
 
     Example:
         >>> import torch

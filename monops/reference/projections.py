@@ -111,6 +111,23 @@ def _softmax_value(x: Array) -> Array:
     return value + _indicator(np.abs(x.sum(-1) - 1) - x.min(-1, initial=0))
 
 
+def _perspective(v: Array, step: float) -> Array:
+    """The height by bisection: for a given one the best x is u/(u + step) times that of v."""
+    t, x = v[..., 0], v[..., 1:]
+    square = (x * x).sum(-1)
+    u = bisect(
+        lambda u: np.where(u < 0, -np.inf, u - t - 0.5 * step * square / (np.maximum(u, 0) + step) ** 2), t.shape
+    )
+    u = np.maximum(u, 0)[..., None]
+    return np.concatenate([u, u / (u + step) * x], -1)
+
+
+def _perspective_value(x: Array) -> Array:
+    square, t = (x[..., 1:] ** 2).sum(-1), x[..., 0]
+    value = 0.5 * square / np.where(t > 0, t, 1.0)
+    return np.where((t < 0) | ((t == 0) & (square > 0)), np.inf, value)
+
+
 def _distance(v: Array, step: float) -> Array:
     """Of the distance to the Euclidean ball of radius 1: the norm of the prox, by bisection."""
     size = _norm(v)
@@ -163,6 +180,7 @@ JOINT: dict[str, Joint] = {
     "PSDCone": Joint(_psd_value, _psd_cone),
     "BoxHyperplane": Joint(_box_hyperplane_value, _box_hyperplane),
     "Softmax": Joint(_softmax_value, _softmax),
+    "SquarePerspective": Joint(_perspective_value, _perspective),
     "Distance to a ball": Joint(lambda x: np.maximum(_norm(x) - 1, 0), _distance),
     "SeparableSum": Joint(_parts_value, _parts),
     "abs of a sum": Joint(lambda x, weight: weight * np.abs(x.sum(-1)), _mean_prox),

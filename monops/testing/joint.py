@@ -23,6 +23,7 @@ from monops.functions import (
     SeparableSum,
     Simplex,
     Softmax,
+    SquarePerspective,
     Support,
 )
 from monops.linear import Dense
@@ -80,6 +81,7 @@ JOINT: dict[str, Callable[[Draw], JointCase]] = {
     "PSDCone": _plain(PSDCone()),
     "BoxHyperplane": _with_array(BoxHyperplane, offset=1.0, lower=-1.0, upper=2.0),
     "Softmax": _plain(Softmax()),
+    "SquarePerspective": _plain(SquarePerspective()),
     "Distance": lambda draw: JointCase(Distance(L2Ball(1.0)), "Distance to a ball", {}),
     "SeparableSum": lambda draw: JointCase(SeparableSum((L1(0.5), Simplex(), L2Ball()), (1, 2, 2)), "SeparableSum", {}),
     "Multiple": lambda draw: JointCase(2.0 * L1(0.25), "translated abs", {"c": 0.0, "w": 0.5}),
