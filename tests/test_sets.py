@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from cases import draw_of, jit_warning, kinds
-from function_cases import close, sample, tensor
+from function_cases import close, numbers, quick, sample, steps, tensor
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import optimize
 from test_functions_arrays import kernels
 from torch.autograd import gradcheck
@@ -294,3 +296,18 @@ def test_values_outside_are_infinite_and_nan_stays() -> None:
         assert np.isnan(f.prox(x, 1.0)[1]).any()
     for step in (1e-3, 1e3):
         assert f.prox(np.zeros((0, 3)), step).shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", ["Simplex", "L1Ball", "L2Ball", "HalfSpace", "SecondOrderCone", "BoxHyperplane"])
+@quick
+@given(v=st.lists(numbers | st.sampled_from([0.0, 0.5, 1.0, -2.0]), min_size=5, max_size=5), step=steps)
+def test_points_of_every_size(name: str, v: list[float], step: float) -> None:
+    f, reference, parameters, _ = catalogue.JOINT[name](draw_of("numpy64"))
+    x = np.array([v])
+    got, size = f.prox(x, step), 1 + np.abs(x).max()
+    assert np.abs(got - JOINT[reference].prox(x, step, **parameters)).max() <= 1e-14 * size
+    assert f(got) == 0
+    same = catalogue.JOINT[name](draw_of("torch64")).f.prox(torch.tensor(x), step)
+    assert np.abs(same.numpy() - got).max() <= 1e-14 * size
+    d, e = f.prox(-x[:, ::-1], step) - got, -x[:, ::-1] - x
+    assert float((d * d).sum()) <= float((d * e).sum()) + 1e-13 * size**2

@@ -35,7 +35,7 @@ class SquarePerspective(Function):
     Example:
         >>> import torch
         >>> SquarePerspective().prox(torch.tensor([0.5, 2.0, 0.0]), 1.0)
-        tensor([1.0000, 1.0000, 0.0000])
+        tensor([1., 1., 0.])
     """
 
     def __post_init__(self) -> None:
