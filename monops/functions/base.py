@@ -10,12 +10,13 @@ from typing import Self
 
 from monops.arrays import Array, epsilon, flatten_trailing, floating, namespace, reflect, require_step
 from monops.errors import NotSingleValuedError, OptionError, ShapeError
+from monops.functions.combinable import Combinable
 from monops.functions.parameters import Parametric, admit_parameters, require_fit
 from monops.linear import Diagonal, Identity, LinearOperator
 
 
 @dataclass(frozen=True, eq=False)
-class Function(Parametric, ABC):
+class Function(Parametric, Combinable, ABC):
     """f : X → (-∞, ∞], proper, closed and convex, on points of `axes` trailing axes.
 
     Immutable: plain data inside. Parameters marked `PARAMETER` are numbers, or arrays that
@@ -130,50 +131,6 @@ class Function(Parametric, ABC):
     def is_indicator(self) -> bool:
         """Whether f is known to take the values 0 and ∞ only."""
         return False
-
-    def __rmul__(self, factor: float) -> Function:
-        """factor · f, for a number in (0, ∞)."""
-        from monops.functions.algebra import Multiple  # the classes of the algebra are functions themselves
-
-        return Multiple(self, factor)
-
-    __mul__ = __rmul__
-
-    def __add__(self, other: Function) -> Function:
-        """f + ½ρ‖·‖², for a `SquaredL2`; other sums have no prox in general."""
-        from monops.functions.algebra import add
-
-        return add(self, other)
-
-    def translate(self, center: Array | float) -> Function:
-        """x ↦ f(x - center)."""
-        from monops.functions.algebra import Translated
-
-        return Translated(self, center)
-
-    def rescale(self, scale: float) -> Function:
-        """x ↦ f(scale · x), scale ≠ 0."""
-        from monops.functions.algebra import Rescaled
-
-        return Rescaled(self, scale)
-
-    def perturb(self, curvature: float = 0.0, shift: Array | float = 0.0, *, center: Array | float = 0.0) -> Function:
-        """x ↦ f(x) + curvature/2 ‖x - center‖² + ⟨shift, x⟩."""
-        from monops.functions.algebra import Perturbed
-
-        return Perturbed(self, curvature, shift, center)
-
-    def precompose(self, K: LinearOperator, offset: Array | float = 0.0) -> Function:
-        """x ↦ f(K x + offset), for K with K Kᴴ = ν I."""
-        from monops.functions.precomposed import Precomposed
-
-        return Precomposed(self, K, offset)
-
-    def envelope(self, scale: float) -> Function:
-        """The Moreau envelope x ↦ min_u f(u) + ‖u - x‖² / (2 scale)."""
-        from monops.functions.envelope import MoreauEnvelope
-
-        return MoreauEnvelope(self, scale)
 
     def _admit(self, x: Array) -> Array:
         """`x`, once it is certain that it fits the function."""

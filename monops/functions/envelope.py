@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from monops.arrays import Array, namespace, require_step
 from monops.errors import OptionError
-from monops.functions.algebra import Around, Perturbed, is_between, weighted
+from monops.functions.algebra import Perturbed
+from monops.functions.around import Around, is_between, weighted
 from monops.functions.base import Function, indicator, total
 from monops.functions.convex_set import dropped, norm
 from monops.functions.structured import Structured

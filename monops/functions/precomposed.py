@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from monops.arrays import Array, namespace, require_step
 from monops.errors import OptionError
-from monops.functions.algebra import Around, value_near
+from monops.functions.around import Around, value_near
 from monops.functions.base import total
 from monops.functions.convex_set import dropped, norm, rounding
 from monops.functions.parameters import PARAMETER, require_fit
