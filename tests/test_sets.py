@@ -188,13 +188,48 @@ def test_the_positive_part_where_eigenvalues_coincide(scale: float) -> None:
         torch.testing.assert_close(quotient, back + back.mT, rtol=1e-5, atol=1e-5)
 
 
-@all_sets
+@all_joint
 def test_nothing_waits_for_the_device(name: str) -> None:
     f, _, _, domain = catalogue.JOINT[name](draw_of("torch64"))
     x = torch.tensor(sample(3, *domain))
-    names = set(kernels(lambda: f.prox(x, 0.7)))
+    names = set(kernels(lambda: f.prox(x, 0.7)) + kernels(lambda: f.prox_derivative(x, 0.7)(x)))
     assert names
     assert not {"_local_scalar_dense", "item", "nonzero", "equal"} & names
+
+
+@all_joint
+@kinds
+def test_several_batch_axes(name: str, kind: str) -> None:
+    draw = draw_of(kind, 8)
+    f, _, _, domain = catalogue.JOINT[name](draw)
+    x = draw.put(draw.array(2, 3, *domain, scale=2.0))
+    flat = x.reshape(6, *domain)
+    p, D_x = f.prox(x, 0.7), f.prox_derivative(x, 0.7)(x)
+    tolerance = 1e-13 if "64" in kind else 1e-5
+    assert close(to_numpy(p), to_numpy(f.prox(flat, 0.7)).reshape(p.shape), tolerance)
+    assert close(to_numpy(f(p)), to_numpy(f(f.prox(flat, 0.7))).reshape(2, 3), tolerance)
+    assert close(to_numpy(D_x), to_numpy(f.prox_derivative(flat, 0.7)(flat)).reshape(p.shape), tolerance)
+    single = to_numpy(f.prox(x[1, 2], 0.7))
+    assert close(single, to_numpy(p)[1, 2], tolerance)
+
+
+def test_equilibria_are_differentiable_in_the_sets() -> None:
+    rng = np.random.default_rng(1)
+    M = torch.tensor(np.eye(5) + rng.standard_normal((5, 5)) * 0.2)
+    c = torch.tensor(rng.standard_normal((2, 5)))
+    cases: tuple[tuple[Callable[..., Function], tuple[Any, ...]], ...] = (
+        (AffineSet, (MATRIX, RIGHT)),
+        (Simplex, ([2.0],)),
+        (HalfSpace, (NORMAL, [-1.0])),
+    )
+    for make, values in cases:
+        theta = tuple(tensor(np.array(v)) for v in values)
+
+        def solution(*theta: torch.Tensor, make: Callable[..., Function] = make) -> torch.Tensor:
+            options: Any = {"tol": 1e-12, "max_steps": 5000}
+            return equilibrium(DouglasRachford(0.7), Affine(Dense(M), c), NormalCone(make(*theta)), **options).point
+
+        assert gradcheck(solution, theta, atol=1e-5, rtol=1e-3)
 
 
 def test_box_and_hyperplane_with_many_ties_and_infinite_bounds() -> None:
@@ -216,6 +251,17 @@ def test_box_and_hyperplane_with_many_ties_and_infinite_bounds() -> None:
     assert close(budget, Simplex(2.0).prox(v, 1.0), 1e-13)
     corner = BoxHyperplane(np.ones(5), 5.0, 0.0, 1.0)
     assert np.array_equal(corner.prox(v, 1.0), np.ones((50, 5)))
+
+
+@pytest.mark.parametrize("size", [1e30, 1e-30])
+def test_squares_that_overflow_or_vanish(size: float) -> None:
+    x = np.array([[3.0, 4.0, 0.0]], np.float32) * np.float32(size)
+    for v in (x, torch.tensor(x)):
+        p = to_numpy(L2Ball(size).prox(v, 1.0))
+        assert np.abs(p - x / 5).max() <= 1e-6 * size
+        assert np.abs(to_numpy(L2Ball(1.0).conjugate()(v)) - 5 * size).max() <= 1e-5 * size
+        cone = to_numpy(SecondOrderCone().prox(v[..., [2, 0, 1]], 1.0))
+        assert np.abs(cone - size * np.array([[2.5, 1.5, 2.0]])).max() <= 1e-6 * size
 
 
 def test_empty_balls_and_simplices_are_points() -> None:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from monops.arrays import Array, epsilon, flatten_trailing, namespace, require_step
+from monops.arrays import Array, detach, epsilon, flatten_trailing, is_torch, namespace, require_step
 from monops.errors import ShapeError
 from monops.functions.base import Function, indicator
 from monops.functions.structured import dot
@@ -65,9 +65,20 @@ class ConvexSet(Function):
 
 
 def norm(x: Array, axes: int) -> Array:
-    """‖x‖ over the last `axes` axes, which stay as axes of length 1; its derivative at 0 is 0."""
-    xp, square = namespace(x), dot(x, x, axes)
-    return xp.where(square == 0, 0.0, xp.sqrt(xp.where(square == 0, 1.0, square)))
+    """‖x‖ over the last `axes` axes, which stay as axes of length 1; its derivative at 0 is 0.
+
+    Squares of very large and very small numbers neither overflow nor vanish, since the largest is divided out.
+    """
+    if axes == 0:
+        return abs(x)
+    if 0 in x.shape[x.ndim - axes :]:
+        return dot(x, x, axes)
+    xp, held, last = namespace(x), abs(detach(x)), tuple(range(-axes, 0))
+    largest = held.amax(last, keepdim=True) if is_torch(x) else held.max(last, keepdims=True)
+    scale = xp.where(largest > 0, largest, 1.0)
+    scaled = x / scale
+    square = dot(scaled, scaled, axes)
+    return scale * xp.where(square == 0, 0.0, xp.sqrt(xp.where(square == 0, 1.0, square)))
 
 
 def rounding(x: Array, axes: int) -> float:
