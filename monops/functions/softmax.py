@@ -16,6 +16,7 @@ from monops.functions.structured import Structured, dot
 from monops.linear import LinearOperator
 
 _ITERATIONS = 12
+_INNER = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +99,7 @@ def _multiplier(target: Array, q: float, k: float) -> tuple[Array, Array]:
     mu = low
     s = target
     for _ in range(_ITERATIONS):
-        s = solve_exponential(_at_most(target - mu, k), q, k)
+        s = solve_exponential(_at_most(target - mu, k), q, k, _INNER)
         x = xp.exp(s)
         mass = x.sum(-1, keepdims=True)
         is_below = mass > 1  # μ has to grow
