@@ -5,7 +5,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # for check_offline
+sys.path.insert(0, str(Path(__file__).parent))  # for check_offline and functions_table
 
 from check_offline import outside_references
 from sphinx.errors import SphinxError
@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "myst_nb",
+    "functions_table",
 ]
 exclude_patterns = ["_build", "**/jupyter_execute", "**/.ipynb_checkpoints"]
 

@@ -11,7 +11,7 @@ import torch
 
 from monops.arrays import Array, DType, as_dtype, namespace, to_numpy
 from monops.errors import OptionError
-from monops.functions import Function, Supported
+from monops.functions import AffineSet, Function, SeparableSum, Supported
 from monops.implicit import equilibrium
 from monops.linear import (
     CircularConv,
@@ -28,11 +28,12 @@ from monops.reference import convolution
 from monops.reference import equilibrium as reference_equilibrium
 from monops.reference import linear as reference_linear
 from monops.reference.functions import FUNCTIONS as REFERENCE_FUNCTIONS
+from monops.reference.projections import JOINT as REFERENCE_JOINT
 from monops.report import Check
 from monops.solver import solve
 from monops.splitting import SplittingMethod
 from monops.testing import catalogue
-from monops.testing.catalogue import Draw, FunctionCase, LinearCase
+from monops.testing.catalogue import Draw, FunctionCase, JointCase, LinearCase
 from monops.testing.problems import kind_for, random_problems
 
 # Largest relative errors allowed.
@@ -51,8 +52,25 @@ def case_of(f: Function) -> FunctionCase:
     name = type(f).__name__
     if name not in REFERENCE_FUNCTIONS:
         raise OptionError(f"the reference knows {', '.join(REFERENCE_FUNCTIONS)}, got {name}")
+    return FunctionCase(f, name, _parameters(f))
+
+
+def joint_case_of(f: Function) -> JointCase | None:
+    """f with its name and parameters in the reference of functions that are no sums over entries, if it is there."""
+    name = type(f).__name__
+    if name not in REFERENCE_JOINT or isinstance(f, SeparableSum):
+        return None
+    parameters = _parameters(f)
+    if isinstance(f, AffineSet):
+        return JointCase(f, name, {"K": parameters["K"], "b": parameters["b"]}, parameters["K"].shape[1:])
+    shape = np.shape(parameters["normal"]) if "normal" in parameters else (5,) * f.axes
+    return JointCase(f, name, parameters, shape) if f.axes == (2 if name == "PSDCone" else 1) else None
+
+
+def _parameters(f: Function) -> dict[str, Any]:
+    """The parameters of f as plain data."""
     values = {k: v for k, v in vars(f).items() if k != "axes" and not k.startswith("_")}
-    return FunctionCase(f, name, {k: v if isinstance(v, float) else to_numpy(v) for k, v in values.items()})
+    return {k: v if isinstance(v, float) else to_numpy(v) for k, v in values.items()}
 
 
 @functools.singledispatch
@@ -122,6 +140,23 @@ def function_checks(name: str, case: FunctionCase, draw: Draw) -> Iterator[Check
     inside = np.where(np.isfinite(reference.value(inside, **parameters)), inside, 0.0)
     want = reference.value(inside, **parameters).sum(-1)
     yield check(f"{name}: value", f(draw.put(inside)), want, draw)
+
+
+def joint_checks(name: str, case: JointCase, draw: Draw) -> Iterator[Check]:
+    """Values and proxes of a function that is no sum over entries, and the proxes of its conjugate."""
+    f, reference = case.f, REFERENCE_JOINT[case.reference]
+    prox = functools.partial(reference.prox, **case.parameters)
+    v = draw.array(20, *case.domain, scale=2.0)
+    for step in (0.1, 1.0, 7.0):
+        yield check(f"{name}: prox, step {step:g}", f.prox(draw.put(v), step), prox(v, step), draw)
+        dual = f.conjugate().prox(draw.put(v), step)
+        want = v - step * prox(v / step, 1 / step)
+        size = float(np.linalg.norm(v))
+        yield check(f"{name}: prox of the conjugate, step {step:g}", dual, want, draw, scale=size)
+    inside = prox(v, 1.0)
+    want = reference.value(inside, **case.parameters)
+    size = float(np.linalg.norm(want)) or 1.0
+    yield check(f"{name}: value", f(f.prox(draw.put(v), 1.0)), want, draw, scale=size)
 
 
 def monotone_function_checks(name: str, case: FunctionCase, draw: Draw) -> Iterator[Check]:

@@ -16,9 +16,10 @@ from monops.loop import Callback
 from monops.monotone import Affine, FromResolvent, MonotoneOperator
 from monops.monotone.base import common_domain
 from monops.result import Result
-from monops.solver import initial_state, solve
+from monops.solver import solve
 from monops.splitting import SplittingMethod, State
 from monops.splitting.state import first
+from monops.tuning import initial_state
 
 
 class WarmStart:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,6 +65,7 @@ class Result:
         history: residuals over the course of the solve.
         method: the method used, with its step as a number.
         problem: the operators A and B, kept for the error bound; or None where only figures are kept.
+        search: with `step="auto"`, the `StepSearch` that tells which step was chosen, and why; else None.
     """
 
     point: Array = field(repr=False)
@@ -77,6 +79,7 @@ class Result:
     method: SplittingMethod
     problem: tuple[MonotoneOperator, MonotoneOperator] | None = field(repr=False)
     record: dict[str, Result] = field(default_factory=dict, repr=False)
+    search: Any = field(default=None, repr=False)
 
     @property
     def error_bound(self) -> np.ndarray:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import math
 import warnings
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
-import numpy as np
 import torch
 
-from monops.arrays import Array, check_array, device_of, epsilon, floating, is_torch
-from monops.errors import ConvergenceWarning, OptionError, ShapeError, StepSizeError
-from monops.loop import Callback, Loop, rank_of, rows_of
+from monops.arrays import epsilon, is_torch
+from monops.errors import ConvergenceWarning, OptionError
+from monops.loop import Callback, Loop
 from monops.monotone import MonotoneOperator, ZeroOperator
-from monops.monotone.base import common_domain
 from monops.result import Result, Status
 from monops.splitting import SplittingMethod, State
 from monops.splitting.state import first
+from monops.tuning import StepSearch, check_options, initial_state, search_step
 
 
 def solve(
@@ -90,168 +86,16 @@ def solve(
     if compile and (unroll or not is_torch(z0)):
         raise OptionError("compile wants tensors and steps that autograd does not track: no NumPy arrays, no unroll")
     tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
+    search: StepSearch | None = None
     if getattr(method, "step", None) == "auto":
-        method = tune(method, A, B, z0, tol=tol, max_steps=max_steps)
+        search = search_step(method, A, B, z0, tol=tol, max_steps=max_steps)
+        method = search.method
     with contextlib.nullcontext() if unroll else torch.no_grad():
         loop = Loop(method, A, B, z0, tol, atol, state)
         result = loop.run(max_steps, check_every, callback, compact=not unroll, compile=compile)
     if warn and result.status is not Status.CONVERGED:
         warn_of(result, tol)
-    return result
-
-
-def tune(
-    method: SplittingMethod,
-    A: MonotoneOperator,
-    B: MonotoneOperator,
-    z0: Array | None = None,
-    *,
-    tol: float | None = None,
-    max_steps: int = 200,
-    samples: int = 16,
-) -> Any:
-    """`method` with the numeric step that needs the fewest steps on this problem, found by trying.
-
-    From the present step, or for "auto" from the spectral facts (`best_step`, else 1, halved until the method accepts
-    it), the step is doubled or halved while the measured number of steps falls, then refined once by √2.
-    Deterministic. Each step α is given the tolerance at which it guarantees the same distance to the solution: with a
-    gap (x - y)/α that distance is at most (1 + αL)‖gap‖/m.
-
-    Args:
-        method: any splitting method with a `step`.
-        A: as for `solve`.
-        B: as for `solve`.
-        z0: as for `solve`.
-        tol: as for `solve`.
-        max_steps: a trial is given up after this many steps.
-        samples: how many rows of the batch the trials use.
-
-    Raises:
-        OptionError: the method has no step, or another option is outside its range.
-        StepSizeError: the method accepts no step.
-    """
-    if not isinstance(getattr(method, "step", None), float | int | str):
-        raise OptionError(f"tune wants a method with a step, got {method!r}")
-    check_options(tol, 0.0, max_steps, check_every=1)
-    if samples < 1:
-        raise OptionError(f"samples wants an integer ≥ 1, got {samples}")
-    z0 = initial_state(A, B, z0)
-    tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
-    A = A.factored()
-    L = A.lipschitz if A.lipschitz < math.inf else 0.0
-    known = method.best_step(A.strong_monotonicity, A.lipschitz) if method.step == "auto" else method.step
-    A, B, z0 = _few(A, B, z0, samples)
-    with torch.no_grad():
-        start = _accepted(method, A, B, 1.0 if known is None else float(known))
-
-    @functools.cache
-    def cost(exponent: float) -> float:
-        step = start * 2.0**exponent
-        goal = tol * (1 + start * L) / (1 + step * L)
-        with torch.no_grad():
-            try:
-                loop = Loop(method.with_step(step), A, B, z0, goal, 0.0)
-            except StepSizeError:  # outside of the steps with proven convergence
-                return math.inf
-            return _fractional_steps(loop.run(max_steps, 1, None, compact=False), goal)
-
-    best = 0.0
-    for stride, limit in ((1.0, 12), (0.5, 1)):
-        best = min((_descend(cost, best, direction, limit) for direction in (stride, -stride)), key=cost)
-    return method.with_step(start * 2.0**best)
-
-
-def _accepted(method: SplittingMethod, A: MonotoneOperator, B: MonotoneOperator, step: float) -> float:
-    """The step, halved until `method` accepts it."""
-    for _ in range(60):
-        try:
-            method.with_step(step).prepare(A, B)
-        except StepSizeError as error:
-            step, refusal = step / 2, error
-        else:
-            return step
-    raise refusal
-
-
-def _descend(cost: Callable[[float], float], best: float, stride: float, limit: int) -> float:
-    """Walk from `best` by `stride`, at most `limit` times, as long as the cost falls."""
-    for _ in range(limit):
-        if not cost(best + stride) < cost(best):
-            break
-        best += stride
-    return best
-
-
-def initial_state(A: MonotoneOperator, B: MonotoneOperator, z0: Array | None) -> Array:
-    """z0 with the batch axes of the operators; zero if it is None."""
-    for name, operator in (("A", A), ("B", B)):
-        if not isinstance(operator, MonotoneOperator):
-            raise OptionError(
-                f"{name} wants a MonotoneOperator such as Affine(M, b) or Subdifferential(f), "
-                f"got {type(operator).__name__}"
-            )
-    if None not in (A.domain, B.domain) and A.domain != B.domain:
-        raise ShapeError(
-            f"A acts on {A.domain}, B on {B.domain}: one space wanted; a function acts on as many axes as its `axes` "
-            f"says, so with states of several axes write ReLU(axes=3), say"
-        )
-    zero = A.zero() if A.zero() is not None else B.zero()
-    if z0 is None:
-        if zero is None:
-            raise OptionError("neither A nor B knows the shape of a state: give z0, an array to start from")
-        return zero
-    floating(z0)
-    domain = common_domain(A, B)
-    if domain is not None:
-        kind = z0 if zero is None else zero
-        check_array(z0, domain, kind.dtype, device_of(kind), "z0")
-    if zero is None:
-        return z0
-    try:
-        shape = np.broadcast_shapes(tuple(z0.shape), tuple(zero.shape))
-    except ValueError as error:
-        raise ShapeError(f"z0 of shape {tuple(z0.shape)} does not fit states {tuple(zero.shape)}") from error
-    return z0.expand(shape) if is_torch(z0) else np.broadcast_to(z0, shape)
-
-
-def _few(A: MonotoneOperator, B: MonotoneOperator, z0: Array, samples: int) -> Any:
-    """The problem restricted to `samples` rows, evenly spread over the batch, where the operators can do that."""
-    batch = tuple(z0.shape[: z0.ndim - rank_of(A, B, z0)])
-    if not batch or batch[0] <= samples:
-        return A, B, z0
-    index = rows_of(np.linspace(0, batch[0] - 1, samples).astype(int), z0)
-    try:
-        return A.take(index, z0.shape), B.take(index, z0.shape), z0[index]
-    except NotImplementedError:
-        return A, B, z0
-
-
-def _fractional_steps(result: Result, tol: float) -> float:
-    """The mean number of steps to the tolerance, between and beyond the checks by the contraction measured there."""
-    residual = result.history.residual.astype(np.float64).reshape(result.steps, result.converged.size)
-    logs = np.log(np.maximum(residual, 1e-300))
-    last = result.sample_steps.reshape(-1) - 1
-    if not last.size:
-        return 0.0
-    samples = np.arange(last.size)
-    span = np.where(result.converged.reshape(-1), 1, np.minimum(last, 10))
-    before = np.maximum(last - span, 0)
-    here, earlier = logs[last, samples], logs[before, samples]
-    fall = (earlier - here) / np.maximum(last - before, 1)
-    if not (np.isfinite(here).all() and (fall > 0).all()):
-        return math.inf
-    return float(np.mean(last + 1 + (here - math.log(tol)) / fall))
-
-
-def check_options(tol: float | None, atol: float, max_steps: int, check_every: int) -> None:
-    """Raise an `OptionError` unless the options of `solve` are in their ranges."""
-    if tol is not None and not 0 < tol < math.inf:
-        raise OptionError(f"tol wants a number in (0, ∞), got {tol}")
-    if not 0 <= atol < math.inf:
-        raise OptionError(f"atol wants a number in [0, ∞), got {atol}")
-    for name, value in (("max_steps", max_steps), ("check_every", check_every)):
-        if not (isinstance(value, int) and value >= 1):
-            raise OptionError(f"{name} wants an integer ≥ 1, got {value!r}")
+    return result if search is None else replace(result, search=search)
 
 
 def warn_of(result: Result, tol: float) -> None:

@@ -82,6 +82,8 @@ def _everything(draw: Draw) -> Iterator[Check]:
     for name, case in catalogue.FUNCTIONS.items():
         yield from comparisons.function_checks(name, case(), draw)
         yield from comparisons.monotone_function_checks(f"Subdifferential({name})", case(), draw)
+    for name, joint in catalogue.JOINT.items():
+        yield from comparisons.joint_checks(name, joint(draw), draw)
     supported = comparisons.case_of(Supported(ReLU(), draw.put((draw.rng.random(5) < 0.6).astype(np.float64))))
     yield from comparisons.function_checks("Supported(ReLU)", supported, draw)
     yield from comparisons.affine_checks("Affine", *comparisons.random_affine(draw), draw)
@@ -108,6 +110,9 @@ def _(op: LinearOperator, draw: Draw, x: Any) -> Iterator[Check]:
 
 @_checks.register
 def _(f: Function, draw: Draw, x: Any) -> Iterator[Check]:
+    joint = comparisons.joint_case_of(f)
+    if joint is not None:
+        return comparisons.joint_checks(type(f).__name__, joint, draw)
     return comparisons.function_checks(type(f).__name__, comparisons.case_of(f), draw)
 
 

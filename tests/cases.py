@@ -14,7 +14,7 @@ from monops import Affine, Box, Dense, Diagonal, FromCallable, NormalCone, ReLU,
 from monops.arrays import Array, DType
 from monops.functions import L1, SquaredL2
 from monops.linear import Factored, FromScipy, Identity, LinearOperator
-from monops.monotone import FromResolvent, MonotoneOperator, MonotoneSum, Perturbed
+from monops.monotone import FromResolvent, MonotoneOperator, MonotoneSum, Perturbed, ZeroOperator
 from monops.reference.equilibrium import equilibrium
 from monops.reference.functions import FUNCTIONS
 from monops.testing import catalogue
@@ -213,5 +213,7 @@ MONOTONE: dict[str, Callable[[Draw], MonotoneOperator]] = {
     "Subdifferential, smooth": _smooth,
     "Subdifferential, two axes": lambda d: Subdifferential(ReLU(axes=2)),
     "Translated": lambda d: Subdifferential(L1(0.3)).translate(d.put(d.array(d.size))),
+    "Precomposed, without a resolvent": lambda d: Subdifferential(Tanh()).precompose(Dense(d.put(d.array(d.size + 1, d.size)))),
+    "ZeroOperator": lambda d: ZeroOperator(),
     "Translated, affine": lambda d: paper(d)[0].translate(d.put(d.array(d.size))),
 }

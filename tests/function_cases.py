@@ -12,15 +12,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from monops.functions import (
+    ELU,
     L1,
+    Arctan,
     Box,
     Conjugate,
     Function,
     HardTanh,
     LeakyReLU,
+    LInfBall,
     ReLU,
     Sigmoid,
     Softplus,
+    Softsign,
     SoftThreshold,
     SquaredL2,
     Support,
@@ -47,11 +51,16 @@ DIRECT: dict[str, Make] = {
     "Tanh": Tanh,
     "Sigmoid": Sigmoid,
     "Softplus": Softplus,
+    "ELU": lambda **k: ELU(0.5, **k),
+    "ELU, alpha 1": ELU,
+    "Arctan": Arctan,
+    "Softsign": Softsign,
+    "LInfBall": lambda **k: LInfBall(0.75, **k),
 }
-SMOOTH: dict[str, Make] = {name: DIRECT[name] for name in ("Tanh", "Sigmoid", "Softplus")}
+SMOOTH: dict[str, Make] = {name: DIRECT[name] for name in ("Tanh", "Sigmoid", "Softplus", "Arctan")}
 CONJUGATES: dict[str, Make] = {
     f"{name}*": lambda make=DIRECT[name], **k: Conjugate(make(**k))
-    for name in ("LeakyReLU", "LeakyReLU, slope 1", "SquaredL2, weight 0", *SMOOTH)
+    for name in ("LeakyReLU", "LeakyReLU, slope 1", "SquaredL2, weight 0", "ELU", *SMOOTH)
 }
 EVERY = DIRECT | CONJUGATES
 STEPS = (0.01, 0.125, 0.5, 1.0, 2.0, 30.0)

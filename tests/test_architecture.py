@@ -18,7 +18,7 @@ LAYERS = [
     {"functions"},
     {"monotone"},
     {"splitting"},
-    {"compiled", "result", "loop", "solver"},
+    {"compiled", "result", "loop", "tuning", "solver"},
     {"implicit"},
     {"nn"},
     {"reference"},

@@ -53,6 +53,8 @@ class Activation(Separable):
 
     # Whether σ is constant (to working precision) far to the left and far to the right.
     _saturates: ClassVar[tuple[bool, bool]] = (True, True)
+    # Iterations to add where the start is not that near.
+    _more_iterations: ClassVar[int] = 0
 
     @abstractmethod
     def _activation(self, u: Array) -> Array:
@@ -107,7 +109,7 @@ class Activation(Separable):
         """
         held = detach(target)
         u = self._start(held, weights)
-        for _ in range(_iterations(weights, target) - 1):
+        for _ in range(_iterations(weights, target) + self._more_iterations - 1):
             u = _householder(u, self._expansion(u, weights), held)
         return _householder(u, self._expansion(u, weights), target)
 

@@ -10,12 +10,13 @@ from typing import Self
 
 from monops.arrays import Array, epsilon, flatten_trailing, floating, namespace, reflect, require_step
 from monops.errors import NotSingleValuedError, OptionError, ShapeError
+from monops.functions.combinable import Combinable
 from monops.functions.parameters import Parametric, admit_parameters, require_fit
 from monops.linear import Diagonal, Identity, LinearOperator
 
 
 @dataclass(frozen=True, eq=False)
-class Function(Parametric, ABC):
+class Function(Parametric, Combinable, ABC):
     """f : X → (-∞, ∞], proper, closed and convex, on points of `axes` trailing axes.
 
     Immutable: plain data inside. Parameters marked `PARAMETER` are numbers, or arrays that
@@ -131,6 +132,19 @@ class Function(Parametric, ABC):
         """Whether f is known to take the values 0 and ∞ only."""
         return False
 
+    def _admit(self, x: Array) -> Array:
+        """`x`, once it is certain that it fits the function."""
+        floating(x)
+        if x.ndim < self.axes:
+            raise ShapeError(
+                f"{type(self).__name__} with axes={self.axes} expects shape (*batch, *domain), got {tuple(x.shape)}"
+            )
+        for name in self._parameters:
+            value = getattr(self, name)
+            if not isinstance(value, float):
+                require_fit(f"{type(self).__name__}.{name}", value, x)
+        return x
+
 
 @dataclass(frozen=True, eq=False)
 class Separable(Function):
@@ -167,19 +181,6 @@ class Separable(Function):
     @abstractmethod
     def _prox_slope(self, x: Array, step: float) -> Array:
         """The derivative of the prox of φ, in [0, 1]; at a kink a number between its two sides."""
-
-    def _admit(self, x: Array) -> Array:
-        """`x`, once it is certain that it fits the function."""
-        floating(x)
-        if x.ndim < self.axes:
-            raise ShapeError(
-                f"{type(self).__name__} with axes={self.axes} expects shape (*batch, *domain), got {tuple(x.shape)}"
-            )
-        for name in self._parameters:
-            value = getattr(self, name)
-            if not isinstance(value, float):
-                require_fit(f"{type(self).__name__}.{name}", value, x)
-        return x
 
 
 @dataclass(frozen=True, eq=False)

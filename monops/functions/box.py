@@ -62,7 +62,7 @@ HardTanh = Box
 
 @dataclass(frozen=True, eq=False)
 class Support(Separable):
-    """f(x) = Σ_i max(lower x_i, upper x_i): the support function of a box, its conjugate.
+    """f(x) = Σ_i max(lower x_i, upper x_i), conjugate to the box; its prox is x - clip(x, step·lower, step·upper).
 
     Args:
         lower: a number or an array, below ∞; may be -∞.

@@ -15,6 +15,8 @@ from monops.functions.box import Box
 class ReLU(Separable):
     """f(x) = 0 where x ≥ 0, else ∞; its prox is max(x, 0) at every step.
 
+    `NonNegative`, the indicator of the nonnegative orthant, is another name of this class.
+
     Source:
         Combettes & Pesquet 2020, Deep neural network structures solving variational inequalities.
 
@@ -43,3 +45,6 @@ class ReLU(Separable):
 
     def _prox_slope(self, x: Array, step: float) -> Array:
         return cast(x > 0, x.dtype)
+
+
+NonNegative = ReLU

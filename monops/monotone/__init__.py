@@ -1,6 +1,6 @@
 """Monotone operators, their resolvents and their algebra."""
 
-from monops.monotone.affine import Affine, AffineResolvent, FromResolvent
+from monops.monotone.affine import Affine, FromResolvent
 from monops.monotone.algebra import Inverse, MonotoneSum, Multiple, Perturbed, Translated
 from monops.monotone.base import MonotoneOperator, Resolvent
 from monops.monotone.precomposed import Precomposed
@@ -9,7 +9,6 @@ from monops.monotone.zero import ZeroOperator
 
 __all__ = [
     "Affine",
-    "AffineResolvent",
     "FromResolvent",
     "Inverse",
     "MonotoneOperator",

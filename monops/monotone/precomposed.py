@@ -6,12 +6,10 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-import torch
-
-from monops.arrays import Array, Shape, detach, require_step
+from monops.arrays import Array, Shape, require_step
 from monops.errors import NoResolventError
 from monops.linear import Identity, LinearOperator
+from monops.linear.frames import frame_constant
 from monops.monotone.base import MonotoneOperator, Resolvent
 
 
@@ -41,13 +39,7 @@ class Precomposed(MonotoneOperator):
     nu: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        K = self.K
-        y = K._from_numpy(np.random.default_rng(0).standard_normal(K.codomain))
-        with torch.no_grad():
-            image = K.apply(K.H.apply(y))
-        nu = float((image * y).sum() / (y * y).sum())
-        is_multiple = nu > 0 and float(abs(detach(image) - nu * y).max()) <= 1e-4 * nu * float(abs(y).max())
-        object.__setattr__(self, "nu", nu if is_multiple else None)
+        object.__setattr__(self, "nu", frame_constant(self.K))
 
     @property
     def domain(self) -> Shape:

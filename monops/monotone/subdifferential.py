@@ -139,7 +139,9 @@ def _require_shared(f: Function) -> None:
     """Raise where a parameter of f may belong to single samples: it has more axes than one point."""
     for item in dataclasses.fields(f):
         value = getattr(f, item.name)
-        if isinstance(value, Function):
-            _require_shared(value)
-        elif getattr(value, "ndim", 0) > f.axes:
-            raise NotImplementedError(f"{type(f).__name__} has parameters for single samples")
+        own = item.metadata.get("axes")  # arrays with axes of their own (a matrix, say) say how many
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, Function):
+                _require_shared(part)
+            elif getattr(part, "ndim", 0) > (own if isinstance(own, int) else f.axes) or getattr(part, "batch", ()):
+                raise NotImplementedError(f"{type(f).__name__} has parameters for single samples")

@@ -16,8 +16,9 @@ from monops.implicit import WarmStart, equilibrium
 from monops.monotone import Affine, Subdifferential
 from monops.nn.base import MonotoneLinear
 from monops.result import Result, Status
-from monops.solver import check_options, tune, warn_of
+from monops.solver import warn_of
 from monops.splitting import PeacemanRachford, SplittingMethod
+from monops.tuning import check_options, tune
 
 
 class Equilibrium(nn.Module):

@@ -193,6 +193,55 @@ FUNCTIONS: dict[str, Reference] = {
 }
 
 
+def _elu_value(x: Array, alpha: Any = 1.0) -> Array:
+    inside = np.clip(x, -alpha, 0.0)
+    value = special.xlogy(inside + alpha, 1 + inside / alpha) - inside - 0.5 * inside**2
+    return np.where(x < -alpha, np.inf, value)
+
+
+def _elu_subgradient(x: Array, alpha: Any = 1.0) -> Array:
+    inside = np.minimum(x, 0)
+    return np.where(x <= -alpha, -np.inf, np.log1p(inside / alpha) - inside)
+
+
+def _elu_curvature(x: Array, alpha: Any = 1.0) -> Array:
+    with np.errstate(divide="ignore"):
+        return np.where(x < 0, 1 / (np.maximum(np.minimum(x, 0), -alpha) + alpha) - 1, 0.0)
+
+
+def _open_value(value: Map) -> Map:
+    """A value on (-1, 1), ∞ at the ends."""
+    return lambda x: np.where(np.abs(x) < 1, value(np.where(np.abs(x) < 1, x, 0.0)), np.inf)
+
+
+FUNCTIONS |= {
+    "ELU": _piecewise(
+        _elu_value,
+        _elu_subgradient,
+        lambda alpha=1.0: (),
+        _elu_curvature,
+    ),
+    "Arctan": _smooth(
+        _open_value(lambda x: -2 / np.pi * np.log(np.cos(0.5 * np.pi * x)) - 0.5 * x * x),
+        lambda s: 2 / np.pi * np.arctan(s),
+        lambda s: s - 2 / np.pi * np.arctan(s),
+        lambda s: 0.5 * np.pi * (1 + s * s) - 1,
+    ),
+    "Softsign": _smooth(
+        _open_value(lambda x: -np.abs(x) - np.log1p(-np.abs(x)) - 0.5 * x * x),
+        lambda s: s / (1 + np.abs(s)),
+        lambda s: s * np.abs(s) / (1 + np.abs(s)),
+        lambda s: np.abs(s) * (2 + np.abs(s)),
+    ),
+    "LInfBall": _piecewise(
+        lambda x, radius=1.0: _box_value(x, -radius, radius),
+        lambda x, radius=1.0: _box_subgradient(x, -radius, radius),
+        lambda radius=1.0: (-radius, radius),
+        _zero,
+    ),
+}
+
+
 def _supported(reference: Reference) -> Reference:
     """The same function where the parameter `mask` is one, and zero kept where it is zero."""
 

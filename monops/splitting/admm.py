@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from monops.arrays import Array
 from monops.linear import Identity, LinearOperator
-from monops.monotone import AffineResolvent, MonotoneOperator, Resolvent
+from monops.monotone import MonotoneOperator, Resolvent
+from monops.monotone.affine import AffineResolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.parts import affine_part, take_apart
 

@@ -8,7 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from monops.functions import L1, Box, Function, LeakyReLU, ReLU, Sigmoid, Softplus, SquaredL2, Support, Tanh
+from monops.functions import (
+    ELU,
+    L1,
+    Arctan,
+    Box,
+    Function,
+    LeakyReLU,
+    LInfBall,
+    ReLU,
+    Sigmoid,
+    Softplus,
+    Softsign,
+    SquaredL2,
+    Support,
+    Tanh,
+)
 from monops.linear import (
     BlockDiagonal,
     Blocks,
@@ -59,12 +74,14 @@ from monops.splitting import (
     SplittingMethod,
 )
 from monops.testing.draw import Draw, LinearCase
+from monops.testing.joint import JOINT, JointCase
 from monops.testing.layers import LAYERS
 from monops.testing.plain import PLAIN, SCIPY
 from monops.testing.structured import BLOCKS, PERIODIC
 
 __all__ = [
     "FUNCTIONS",
+    "JOINT",
     "LAYERS",
     "LINEAR",
     "LINEAR_CLASSES",
@@ -73,6 +90,7 @@ __all__ = [
     "TORCH_ONLY",
     "Draw",
     "FunctionCase",
+    "JointCase",
     "LinearCase",
 ]
 
@@ -105,6 +123,10 @@ FUNCTIONS: dict[str, Callable[[], FunctionCase]] = {
     "Tanh": lambda: FunctionCase(Tanh(), "Tanh", {}),
     "Sigmoid": lambda: FunctionCase(Sigmoid(), "Sigmoid", {}),
     "Softplus": lambda: FunctionCase(Softplus(), "Softplus", {}),
+    "ELU": lambda: FunctionCase(ELU(0.5), "ELU", {"alpha": 0.5}),
+    "Arctan": lambda: FunctionCase(Arctan(), "Arctan", {}),
+    "Softsign": lambda: FunctionCase(Softsign(), "Softsign", {}),
+    "LInfBall": lambda: FunctionCase(LInfBall(0.25), "LInfBall", {"radius": 0.25}),
 }
 
 METHODS: dict[str, Callable[[], SplittingMethod]] = {

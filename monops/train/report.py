@@ -11,9 +11,10 @@ from torch import Tensor
 from monops.data import Dataset
 from monops.models import METHODS
 from monops.nn import Equilibrium
-from monops.solver import solve, tune
+from monops.solver import solve
 from monops.splitting import DouglasRachford, ForwardBackward, PeacemanRachford
 from monops.train.training import Training
+from monops.tuning import tune
 from monops.verification import verify
 
 _SAMPLES = 128  # held-out images which the solves of the report are for, fewer where states are large
