@@ -131,6 +131,24 @@ class Function(Parametric, ABC):
         """Whether f is known to take the values 0 and ∞ only."""
         return False
 
+    @property
+    def is_convex(self) -> bool:
+        """Whether f is convex; the few that are not have a prox, but no monotone subdifferential."""
+        return True
+
+    def _admit(self, x: Array) -> Array:
+        """`x`, once it is certain that it fits the function."""
+        floating(x)
+        if x.ndim < self.axes:
+            raise ShapeError(
+                f"{type(self).__name__} with axes={self.axes} expects shape (*batch, *domain), got {tuple(x.shape)}"
+            )
+        for name in self._parameters:
+            value = getattr(self, name)
+            if not isinstance(value, float):
+                require_fit(f"{type(self).__name__}.{name}", value, x)
+        return x
+
 
 @dataclass(frozen=True, eq=False)
 class Separable(Function):
@@ -168,19 +186,6 @@ class Separable(Function):
     def _prox_slope(self, x: Array, step: float) -> Array:
         """The derivative of the prox of φ, in [0, 1]; at a kink a number between its two sides."""
 
-    def _admit(self, x: Array) -> Array:
-        """`x`, once it is certain that it fits the function."""
-        floating(x)
-        if x.ndim < self.axes:
-            raise ShapeError(
-                f"{type(self).__name__} with axes={self.axes} expects shape (*batch, *domain), got {tuple(x.shape)}"
-            )
-        for name in self._parameters:
-            value = getattr(self, name)
-            if not isinstance(value, float):
-                require_fit(f"{type(self).__name__}.{name}", value, x)
-        return x
-
 
 @dataclass(frozen=True, eq=False)
 class Conjugate(Function):
@@ -205,6 +210,8 @@ class Conjugate(Function):
     axes: int = field(init=False, default=1)
 
     def __post_init__(self) -> None:
+        if not self.function.is_convex:
+            raise OptionError(f"Moreau's identity wants a convex function, got {type(self.function).__name__}")
         object.__setattr__(self, "axes", self.function.axes)
 
     def on_axes(self, axes: int) -> Conjugate:
