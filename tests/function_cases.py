@@ -15,16 +15,27 @@ from monops.functions import (
     L1,
     Box,
     Conjugate,
+    ElasticNet,
     Function,
     HardTanh,
+    Hinge,
+    Huber,
+    KullbackLeibler,
     LeakyReLU,
+    Linear,
+    LogBarrier,
+    Logistic,
+    NegativeEntropy,
+    Poisson,
     ReLU,
     Sigmoid,
     Softplus,
     SoftThreshold,
+    SquaredHinge,
     SquaredL2,
     Support,
     Tanh,
+    Zero,
 )
 
 Make = Callable[..., Function]
@@ -47,11 +58,40 @@ DIRECT: dict[str, Make] = {
     "Tanh": Tanh,
     "Sigmoid": Sigmoid,
     "Softplus": Softplus,
+    "ElasticNet": lambda **k: ElasticNet(0.75, 0.5, **k),
+    "ElasticNet, l2 = 0": lambda **k: ElasticNet(0.75, 0.0, **k),
+    "Huber": lambda **k: Huber(0.5, 2.0, **k),
+    "Huber, weight 0": lambda **k: Huber(0.5, 0.0, **k),
+    "LogBarrier": lambda **k: LogBarrier(0.5, **k),
+    "Poisson": lambda **k: Poisson(1.5, **k),
+    "Poisson, count 0": lambda **k: Poisson(0.0, **k),
+    "KullbackLeibler": lambda **k: KullbackLeibler(0.25, **k),
+    "NegativeEntropy": NegativeEntropy,
+    "Logistic": Logistic,
+    "Logistic, label -2": lambda **k: Logistic(-2.0, **k),
+    "Hinge": Hinge,
+    "Hinge, label -2": lambda **k: Hinge(-2.0, **k),
+    "SquaredHinge": lambda **k: SquaredHinge(-0.5, **k),
+    "Linear": lambda **k: Linear(-0.75, **k),
+    "Zero": Zero,
 }
 SMOOTH: dict[str, Make] = {name: DIRECT[name] for name in ("Tanh", "Sigmoid", "Softplus")}
+# Functions whose conjugate is no class of its own.
+WITHOUT_A_CLASS = [
+    *(
+        "LeakyReLU",
+        "LeakyReLU, slope 1",
+        "SquaredL2, weight 0",
+        *SMOOTH,
+        "ElasticNet",
+        "Huber",
+        "LogBarrier",
+        "Poisson",
+    ),
+    *("Poisson, count 0", "KullbackLeibler", "NegativeEntropy", "Logistic", "Hinge", "SquaredHinge"),
+]
 CONJUGATES: dict[str, Make] = {
-    f"{name}*": lambda make=DIRECT[name], **k: Conjugate(make(**k))
-    for name in ("LeakyReLU", "LeakyReLU, slope 1", "SquaredL2, weight 0", *SMOOTH)
+    f"{name}*": lambda make=DIRECT[name], **k: Conjugate(make(**k)) for name in WITHOUT_A_CLASS
 }
 EVERY = DIRECT | CONJUGATES
 STEPS = (0.01, 0.125, 0.5, 1.0, 2.0, 30.0)

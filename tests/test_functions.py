@@ -1,7 +1,9 @@
 """Convex functions: against the reference, brute force and the identities that define them."""
 
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,18 +48,31 @@ from monops.functions import (
     Softplus,
     SoftThreshold,
     SquaredL2,
-    Supported,
     Tanh,
 )
 from monops.functions.softplus import dilogarithm_exp
 from monops.reference.functions import FUNCTIONS
+
+# What does not act on each entry by itself, or is not convex, has a file of its own.
+ELSEWHERE = {
+    "Supported": "test_supported.py",
+    **dict.fromkeys(("L0", "L2", "L21", "GroupL2", "LInf", "SortedL1"), "test_norms.py"),
+    **dict.fromkeys(("QuadraticForm", "LeastSquares"), "test_losses.py"),
+    **dict.fromkeys(("Spectral", "NuclearNorm"), "test_spectral.py"),
+    **dict.fromkeys(("TV1D", "TV2D"), "test_total_variation.py"),
+}
+
+
+def test_functions_that_are_tested_elsewhere_are() -> None:
+    for name, file in ELSEWHERE.items():
+        assert re.search(rf"\b{name}\b", (Path(__file__).parent / file).read_text(encoding="utf-8")), name
 
 
 def test_every_function_has_a_case() -> None:
     exported = {
         thing
         for thing in map(monops.functions.__dict__.get, monops.functions.__all__)
-        if thing not in (Function, Separable, Activation, Supported)  # the last one: tests/test_supported.py
+        if thing not in (Function, Separable, Activation) and thing.__name__ not in ELSEWHERE
     }
     assert exported == {type(make()) for make in EVERY.values()}
 

@@ -93,7 +93,7 @@ def isotonic(y: Array) -> Array:
 def sorted_down(x: Array) -> tuple[Array, Array]:
     """The order that sorts x down along the last axis, ties kept, and the rank of each entry in it."""
     if is_torch(x):
-        order = torch.argsort(x, -1, descending=True, stable=True)
-        return order, torch.argsort(order, -1)
+        order = torch.argsort(x, dim=-1, descending=True, stable=True)
+        return order, torch.argsort(order, dim=-1)
     order = np.argsort(-x, -1, kind="stable")
     return order, np.argsort(order, -1)

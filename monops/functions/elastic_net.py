@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, cast, clip, relu
-from monops.functions.base import Separable, half_square, total
-from monops.functions.parameters import PARAMETER, least, require
+from monops.arrays import Array, cast, clip, known_true, relu
+from monops.functions.base import Conjugate, Function, Separable, half_square, total
+from monops.functions.box import Box
+from monops.functions.parameters import PARAMETER, greatest, least, require
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,9 @@ class ElasticNet(Separable):
     @property
     def strong_convexity(self) -> float:
         return least(self.l2)
+
+    def conjugate(self) -> Function:
+        return Box(-self.l1, self.l1, axes=self.axes) if known_true(greatest(self.l2) == 0) else Conjugate(self)
 
     def conjugate_value(self, y: Array) -> Array:
         return total(half_square(relu(abs(self._admit(y)) - self.l1), self.l2), self.axes)

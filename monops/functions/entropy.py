@@ -47,7 +47,7 @@ class KullbackLeibler(Separable):
 
     def conjugate_prox(self, x: Array, step: float) -> Array:
         # With x' the prox of f in Moreau's identity, this is f'(x').
-        return _log_ratio(self._admit(x) / step, step * self.base)
+        return _log_ratio(self._admit(x), step * self.base)
 
     def _value(self, x: Array) -> Array:
         xp = namespace(x)
@@ -80,7 +80,7 @@ class NegativeEntropy(Separable):
         return total(namespace(y).exp(self._admit(y) - 1), self.axes)
 
     def conjugate_prox(self, x: Array, step: float) -> Array:
-        return _log_ratio(self._admit(x) / step, step * math.exp(-1))
+        return _log_ratio(self._admit(x), step * math.exp(-1))
 
     def _value(self, x: Array) -> Array:
         xp = namespace(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, cast, namespace, relu
+from monops.arrays import Array, cast, clip, namespace, relu
 from monops.functions.base import Separable, total
 from monops.functions.parameters import PARAMETER, greatest, require
 
@@ -38,6 +38,9 @@ class Hinge(Separable):
     def conjugate_value(self, y: Array) -> Array:
         ratio = self._admit(y) / self.label
         return total(namespace(y).where((ratio < -1) | (ratio > 0), math.inf, ratio), self.axes)
+
+    def conjugate_prox(self, x: Array, step: float) -> Array:
+        return -self.label * clip(1 / self.label * (step / self.label - self._admit(x)), 0.0, 1.0)
 
     def _value(self, x: Array) -> Array:
         return relu(1 - self.label * x)

@@ -49,6 +49,10 @@ class Huber(Separable):
         value = half_square(y, self.weight)
         return total(namespace(y).where(is_outside, math.inf, value), self.axes)
 
+    def conjugate_prox(self, x: Array, step: float) -> Array:
+        bound = self.weight * self.delta
+        return clip(self._admit(x) * (self.weight / (self.weight + step)), -bound, bound)
+
     def gradient(self, x: Array) -> Array:
         return self.weight * clip(self._admit(x), -self.delta, self.delta)
 

@@ -86,7 +86,7 @@ class LInf(Function):
         ranked = take_along(held, sorted_down(held)[0])
         counts = xp.cumsum(xp.ones_like(ranked), -1)
         heights = (xp.cumsum(ranked, -1) - amount) / counts
-        is_above = ranked > heights
+        is_above = ranked >= heights  # with equality, so that amount 0 gives the largest
         k = clip(cast(is_above, x.dtype).sum(-1)[..., None], 1.0, None)
         theta = (xp.where(is_above, ranked, 0 * ranked).sum(-1)[..., None] - amount) / k
         is_cut = (held > theta) | (held != held)

@@ -8,7 +8,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from monops.functions import L1, Box, Function, LeakyReLU, ReLU, Sigmoid, Softplus, SquaredL2, Support, Tanh
+from monops.functions import (
+    L1,
+    L2,
+    TV1D,
+    Box,
+    ElasticNet,
+    Function,
+    Hinge,
+    Huber,
+    KullbackLeibler,
+    LeakyReLU,
+    Linear,
+    LInf,
+    LogBarrier,
+    Logistic,
+    NegativeEntropy,
+    Poisson,
+    ReLU,
+    Sigmoid,
+    Softplus,
+    SquaredHinge,
+    SquaredL2,
+    Support,
+    Tanh,
+)
+from monops.functions import Zero as ZeroFunction
 from monops.linear import (
     BlockDiagonal,
     Blocks,
@@ -82,6 +107,20 @@ FUNCTIONS: dict[str, Callable[[], FunctionCase]] = {
     "Tanh": lambda: FunctionCase(Tanh(), "Tanh", {}),
     "Sigmoid": lambda: FunctionCase(Sigmoid(), "Sigmoid", {}),
     "Softplus": lambda: FunctionCase(Softplus(), "Softplus", {}),
+    "ElasticNet": lambda: FunctionCase(ElasticNet(0.3, 0.5), "ElasticNet", {"l1": 0.3, "l2": 0.5}),
+    "Huber": lambda: FunctionCase(Huber(0.5, 0.75), "Huber", {"delta": 0.5, "weight": 0.75}),
+    "LogBarrier": lambda: FunctionCase(LogBarrier(0.4), "LogBarrier", {"weight": 0.4}),
+    "Poisson": lambda: FunctionCase(Poisson(1.5), "Poisson", {"count": 1.5}),
+    "KullbackLeibler": lambda: FunctionCase(KullbackLeibler(0.5), "KullbackLeibler", {"base": 0.5}),
+    "NegativeEntropy": lambda: FunctionCase(NegativeEntropy(), "NegativeEntropy", {}),
+    "Logistic": lambda: FunctionCase(Logistic(-2.0), "Logistic", {"label": -2.0}),
+    "Hinge": lambda: FunctionCase(Hinge(-1.0), "Hinge", {"label": -1.0}),
+    "SquaredHinge": lambda: FunctionCase(SquaredHinge(0.5), "SquaredHinge", {"label": 0.5}),
+    "Linear": lambda: FunctionCase(Linear(-0.7), "Linear", {"c": -0.7}),
+    "Zero function": lambda: FunctionCase(ZeroFunction(), "Zero", {}),
+    "L2": lambda: FunctionCase(L2(0.8), "L2", {"weight": 0.8}),
+    "LInf": lambda: FunctionCase(LInf(0.8), "LInf", {"weight": 0.8}),
+    "TV1D": lambda: FunctionCase(TV1D(0.3), "TV1D", {"weight": 0.3}),
 }
 
 METHODS: dict[str, Callable[[], SplittingMethod]] = {
