@@ -88,7 +88,7 @@ WITHOUT_A_CLASS = [
         "LogBarrier",
         "Poisson",
     ),
-    *("Poisson, count 0", "KullbackLeibler", "NegativeEntropy", "Logistic", "Hinge", "SquaredHinge"),
+    *("Poisson", "Poisson, count 0", "KullbackLeibler", "NegativeEntropy", "Logistic", "Hinge", "SquaredHinge"),
 ]
 CONJUGATES: dict[str, Make] = {
     f"{name}*": lambda make=DIRECT[name], **k: Conjugate(make(**k)) for name in WITHOUT_A_CLASS

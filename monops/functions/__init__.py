@@ -15,14 +15,17 @@ from monops.functions.linear import Linear, Zero
 from monops.functions.linf import LInf
 from monops.functions.log_barrier import LogBarrier, Poisson
 from monops.functions.logistic import Logistic
+from monops.functions.quadratic import LeastSquares, QuadraticForm
 from monops.functions.relu import ReLU
 from monops.functions.sigmoid import Sigmoid
 from monops.functions.softplus import Softplus
 from monops.functions.sorted_l1 import SortedL1
+from monops.functions.spectral import NuclearNorm, Spectral
 from monops.functions.squared_l2 import SquaredL2
 from monops.functions.supported import Supported
 from monops.functions.tanh import Tanh
 from monops.functions.total_variation import TV1D
+from monops.functions.total_variation_2d import TV2D
 
 __all__ = [
     "L0",
@@ -30,6 +33,7 @@ __all__ = [
     "L2",
     "L21",
     "TV1D",
+    "TV2D",
     "Activation",
     "Box",
     "Conjugate",
@@ -42,17 +46,21 @@ __all__ = [
     "KullbackLeibler",
     "LInf",
     "LeakyReLU",
+    "LeastSquares",
     "Linear",
     "LogBarrier",
     "Logistic",
     "NegativeEntropy",
+    "NuclearNorm",
     "Poisson",
+    "QuadraticForm",
     "ReLU",
     "Separable",
     "Sigmoid",
     "SoftThreshold",
     "Softplus",
     "SortedL1",
+    "Spectral",
     "SquaredHinge",
     "SquaredL2",
     "Support",

@@ -95,5 +95,5 @@ def sorted_down(x: Array) -> tuple[Array, Array]:
     if is_torch(x):
         order = torch.argsort(x, dim=-1, descending=True, stable=True)
         return order, torch.argsort(order, dim=-1)
-    order = np.argsort(-x, -1, kind="stable")
-    return order, np.argsort(order, -1)
+    down = np.argsort(-x, -1, kind="stable")
+    return down, np.argsort(down, -1)

@@ -33,7 +33,7 @@ class KullbackLeibler(Separable):
     Example:
         >>> import torch
         >>> KullbackLeibler(2.0).prox(torch.tensor([-1.0, 2.0, 5.0]), 1.0)
-        tensor([0.4630, 2.0000, 4.2760])
+        tensor([0.4631, 2.0000, 4.2469])
     """
 
     base: float | Array = field(default=1.0, metadata=PARAMETER)
