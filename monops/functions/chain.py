@@ -13,15 +13,17 @@ from monops.functions.jacobians import take_along
 
 
 def fuse(y: Array, down: float | Array, up: float | Array) -> Array:
-    """argmin_x ½‖x - y‖² + Σ_k down·max(x_k - x_{k+1}, 0) + up·max(x_{k+1} - x_k, 0), cut off from any graph.
+    """The jumps of x = argmin ½‖x - y‖² + Σ_k down·max(x_k - x_{k+1}, 0) + up·max(x_{k+1} - x_k, 0).
 
-    Entries that belong together come out equal to the last bit, so that `segments` finds them.
+    At each link of the chain -1 for a decrease, 1 for an increase, 0 where the price holds x_k and x_{k+1} together;
+    where it only just does, or not at all, they are free. With the jumps x is a mean over each stretch, moved by the
+    prices at its ends, of which derivatives are easily had.
 
     Dynamic programming over the derivative of the cost of all that lies to the left, as a function of the last
     entry: it increases, is linear between knots, and each link of the chain clips it to [-down, up]. Samples of the
     batch go side by side: n steps on arrays of at most 2n knots, in float64, whatever the dtype of y.
 
-    Shapes: `y` (*batch, n); `down` and `up` numbers, or arrays (*batch, 1).
+    Shapes: `y` (*batch, n) → (*batch, n - 1), in float64; `down` and `up` numbers, or arrays (*batch, 1).
 
     Args:
         y: the data.
@@ -38,8 +40,8 @@ def fuse(y: Array, down: float | Array, up: float | Array) -> Array:
     low, high = -(down + like), (up + like)
     bounded = not (isinstance(up, float) and math.isinf(up))
     n = held.shape[-1]
-    if n == 0:
-        return held
+    if n < 2:
+        return held[..., 1:]
     at = held[..., :1]  # the mean of all y so far
     lower, upper = [at + low], [at + high]
     knots = xp.concatenate((lower[0], upper[0]) if bounded else (lower[0],), -1)
@@ -58,10 +60,13 @@ def fuse(y: Array, down: float | Array, up: float | Array) -> Array:
             values = xp.concatenate((low, values, high), -1)
         else:
             knots, values = xp.concatenate((lower[-1], knots), -1), xp.concatenate((low, values), -1)
-    x = [root(0 * like)]
+    room = 1e-14 * abs(held).max(-1, keepdims=True) if not is_torch(y) else 1e-14 * held.abs().amax(-1, keepdim=True)
+    x, jumps = root(0 * like), []
     for k in range(n - 2, -1, -1):
-        x.append(clip(x[-1], lower[k], upper[k]))
-    return xp.concatenate(x[::-1], -1)
+        falls, rises = x <= lower[k] + room, x >= upper[k] - room
+        jumps.append(xp.where(falls, -1.0, xp.where(rises, 1.0, 0 * like)))
+        x = clip(x, lower[k], upper[k])
+    return xp.concatenate(jumps[::-1], -1)
 
 
 def _inverse(
@@ -86,7 +91,7 @@ def _inverse(
 
 
 def isotonic(y: Array) -> Array:
-    """The nearest x that does not increase along the last axis, cut off from any graph."""
+    """The jumps of the nearest x that does not increase along the last axis, likewise."""
     return fuse(y, 0.0, math.inf)
 
 

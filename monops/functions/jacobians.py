@@ -76,11 +76,11 @@ def take_along(x: Array, index: Array) -> Array:
     return np.take_along_axis(x, index, -1)
 
 
-def segments(x: Array) -> Array:
-    """Numbers 0, 1, … of the runs of equal entries along the last axis. Shapes: (*batch, n) → the same."""
-    xp = namespace(x)
-    is_new = xp.concatenate((x[..., :1] != x[..., :1], x[..., 1:] != x[..., :-1]), -1)
-    return xp.cumsum(is_new, -1)
+def segments(jumps: Array) -> Array:
+    """The number 0, 1, … of each entry's stretch between jumps. Shapes: `jumps` (*batch, n - 1) → (*batch, n)."""
+    xp = namespace(jumps)
+    first = xp.zeros_like(jumps.sum(-1))[..., None] != 0
+    return xp.cumsum(xp.concatenate((first, jumps != 0), -1), -1)
 
 
 def segment_mean(d: Array, ids: Array) -> Array:

@@ -61,7 +61,7 @@ class LInf(Function):
         step = require_step(step, self, "prox_derivative")
         height, is_cut = self._height(self._admit(x), step)
         flat = flatten_trailing(x, self.axes)
-        sign = cast(is_cut, x.dtype) * namespace(x).sign(flat)
+        sign = cast(is_cut, x.dtype) * namespace(x).where(flat < 0, -1.0, namespace(x).ones_like(flat))
         count = clip((sign * sign).sum(-1)[..., None], 1.0, None)
         share = cast(height > 0, x.dtype) / count + 0 * sign
         return PerSample(partial(_share, axes=self.axes), (sign.reshape(x.shape), share.reshape(x.shape)), self.axes)

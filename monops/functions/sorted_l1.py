@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Self
 
-from monops.arrays import Array, cast, detach, namespace, require_step
+from monops.arrays import Array, cast, detach, floating, namespace, require_step
 from monops.errors import OptionError, ShapeError
 from monops.functions.base import Function
 from monops.functions.chain import isotonic, sorted_down
@@ -80,18 +80,18 @@ class SortedL1(Function):
         return xp.where(is_outside, math.inf, xp.where(excess == excess, 0.0, excess).sum(-1))
 
     def _fit(self, x: Array) -> Array:
-        self._admit(x)
-        if x.shape[-1] != self.weights.shape[0]:
-            raise ShapeError(f"SortedL1 has {self.weights.shape[0]} weights, got points of length {x.shape[-1]}")
-        return x
+        n = self.weights.shape[0]
+        if floating(x).ndim and x.shape[-1] != n:
+            raise ShapeError(f"SortedL1 has {n} weights, got points of length {x.shape[-1]}")
+        return self._admit(x)
 
     def _blocks(self, x: Array, step: float) -> tuple[Array, Array, Array]:
         """Of each entry the number of its block, its rank, and its sign (1 at 0)."""
         xp, held = namespace(x), detach(x)
         sign = xp.where(held < 0, -1.0, xp.ones_like(held))
         order, rank = sorted_down(abs(held))
-        levels = isotonic(take_along(abs(held), order) - step * detach(self.weights))
-        return take_along(segments(levels), rank), rank, sign
+        jumps = isotonic(take_along(abs(held), order) - step * detach(self.weights))
+        return take_along(segments(jumps), rank), rank, sign
 
     def _ranked(self, x: Array, rank: Array) -> Array:
         """The weight that each entry of x gets."""

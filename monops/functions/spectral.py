@@ -69,10 +69,11 @@ class OfSingularValues(Function):
         if not is_torch(x):
             return (u * self._inner.prox(s, step)[..., None, :]) @ vh
         # The numbers are those of the line above. Their derivatives in x are by the formula, not through the SVD,
-        # which has none at repeated singular values.
-        p = self._inner.prox((u.mT @ x @ vh.mT).diagonal(dim1=-2, dim2=-1), step)
-        _, *quotients = _quotients(self._inner, s, step)
-        return _turn(x, p, u, vh, *quotients)
+        # which has none at repeated singular values; those in parameters of f come from its prox.
+        J, *quotients = _quotients(self._inner, s, step)
+        z = (u.mT @ x @ vh.mT).diagonal(0, -2, -1)
+        p = self._inner.prox(s, step) + (detach(J) @ (z - detach(z))[..., None])[..., 0]
+        return _turn(x, p, u, vh, *(detach(part) for part in quotients))
 
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:
         step = require_step(step, self, "prox_derivative")

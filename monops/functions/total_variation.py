@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, detach, namespace, require_step
+from monops.arrays import Array, cast, detach, namespace, require_step
 from monops.functions.base import Function, total
 from monops.functions.chain import fuse
 from monops.functions.jacobians import PerSample, segment_mean, segments
@@ -51,10 +51,9 @@ class TV1D(Function):
 
     def prox(self, x: Array, step: float) -> Array:
         price = require_step(step, self, "prox") * self.weight
-        ids, fused = self._stretches(x, price)
+        ids, jumps = self._stretches(x, price)
         xp = namespace(x)
         # The mean over a stretch of x, moved at both ends by the price of the jumps there.
-        jumps = xp.sign(fused[..., 1:] - fused[..., :-1])
         none = x[..., :1] * 0
         pull = xp.concatenate((jumps, none), -1) - xp.concatenate((none, jumps), -1)
         return segment_mean(x + price * pull, ids)
@@ -75,9 +74,9 @@ class TV1D(Function):
         return total(xp.where(is_outside, math.inf, xp.where(y == y, 0.0, y)), self.axes)
 
     def _stretches(self, x: Array, price: float | Array) -> tuple[Array, Array]:
-        """The number of each entry's constant stretch, and the prox up to rounding, without a graph."""
-        fused = fuse(self._admit(x), *(price if isinstance(price, float) else detach(price),) * 2)
-        return segments(fused), namespace(x).asarray(fused, dtype=x.dtype)
+        """The number of each entry's constant stretch, and the signs of the jumps between stretches."""
+        jumps = fuse(self._admit(x), *(price if isinstance(price, float) else detach(price),) * 2)
+        return segments(jumps), cast(jumps, x.dtype)
 
 
 def _average(d: Array, zero: Array, ids: Array) -> Array:

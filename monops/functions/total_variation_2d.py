@@ -38,7 +38,7 @@ class TV2D(Function):
     Args:
         weight: a number in [0, ∞).
         isotropic: whether the norm of the two differences at a pixel is Euclidean.
-        tol: the largest error of the prox relative to its argument, ≥ 1e-7: a gap shows no more than half of the digits.
+        tol: the largest error of the prox relative to its argument, ≥ 1e-7, as a gap shows half of the digits.
         max_steps: of the dual method.
 
     Raises:
