@@ -91,7 +91,7 @@ def segment_mean(d: Array, ids: Array) -> Array:
         counts = torch.zeros_like(d).scatter_add(-1, ids, torch.ones_like(d))
         return torch.take_along_dim(sums / counts.clamp(min=1), ids, -1)
     d, ids = np.broadcast_arrays(d, ids)
-    n = d.shape[-1]
-    keys = (ids.reshape(-1, n) + n * np.arange(d.size // n if n else 0)[:, None]).ravel()
+    n = max(1, d.shape[-1])
+    keys = (ids.reshape(d.size // n, -1) + n * np.arange(d.size // n)[:, None]).ravel() if d.size else ids.ravel()
     means = np.bincount(keys, d.ravel(), d.size) / np.maximum(np.bincount(keys, minlength=d.size), 1)
     return means[keys].reshape(d.shape).astype(d.dtype)

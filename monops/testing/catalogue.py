@@ -33,7 +33,6 @@ from monops.functions import (
     Support,
     Tanh,
 )
-from monops.functions import Zero as ZeroFunction
 from monops.linear import (
     BlockDiagonal,
     Blocks,
@@ -117,7 +116,6 @@ FUNCTIONS: dict[str, Callable[[], FunctionCase]] = {
     "Hinge": lambda: FunctionCase(Hinge(-1.0), "Hinge", {"label": -1.0}),
     "SquaredHinge": lambda: FunctionCase(SquaredHinge(0.5), "SquaredHinge", {"label": 0.5}),
     "Linear": lambda: FunctionCase(Linear(-0.7), "Linear", {"c": -0.7}),
-    "Zero function": lambda: FunctionCase(ZeroFunction(), "Zero", {}),
     "L2": lambda: FunctionCase(L2(0.8), "L2", {"weight": 0.8}),
     "LInf": lambda: FunctionCase(LInf(0.8), "LInf", {"weight": 0.8}),
     "TV1D": lambda: FunctionCase(TV1D(0.3), "TV1D", {"weight": 0.3}),
