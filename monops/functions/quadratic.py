@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from monops.arrays import Array, add_multiple, require_step
+from monops.arrays import Array, add_multiple, check_array, require_step
 from monops.errors import OptionError, ShapeError
 from monops.functions.base import Function, total
 from monops.functions.parameters import PARAMETER
@@ -28,6 +28,11 @@ class Quadratic(Function):
     def _hessian(self) -> LinearOperator:
         """Q."""
 
+    @property
+    @abstractmethod
+    def _known(self) -> LinearOperator:
+        """The operator whose domain the points are in."""
+
     @abstractmethod
     def _slope(self) -> float | Array:
         """q."""
@@ -46,8 +51,13 @@ class Quadratic(Function):
             raise OptionError(f"{type(self).__name__} has the {self.axes} axes of its operator, got axes={axes}")
         return replace(self)
 
+    def _admit(self, x: Array) -> Array:
+        op = self._known
+        check_array(x, op.domain, op.dtype, op.device, type(self).__name__)
+        return super()._admit(x)
+
     def gradient(self, x: Array) -> Array:
-        return self._hessian(self._admit(x)) - self._slope()
+        return self._hessian.apply(self._admit(x)) - self._slope()
 
     def prox(self, x: Array, step: float) -> Array:
         return self.prox_at(step)(self._admit(x))
@@ -101,11 +111,15 @@ class QuadraticForm(Quadratic):
     def _hessian(self) -> LinearOperator:
         return self.Q
 
+    @property
+    def _known(self) -> LinearOperator:
+        return self.Q
+
     def _slope(self) -> float | Array:
         return self.q
 
     def __call__(self, x: Array) -> Array:
-        return total(x * (0.5 * self.Q(self._admit(x)) - self.q), self.axes)
+        return total(x * (0.5 * self.Q.apply(self._admit(x)) - self.q), self.axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,15 +162,19 @@ class LeastSquares(Quadratic):
     def _hessian(self) -> LinearOperator:
         return self.A.H @ self.A
 
+    @property
+    def _known(self) -> LinearOperator:
+        return self.A
+
     def _slope(self) -> Array:
         return self.A.H(self.b)
 
     def __call__(self, x: Array) -> Array:
-        residual = add_multiple(self.A(self._admit(x)), -1.0, self.b)
+        residual = add_multiple(self.A.apply(self._admit(x)), -1.0, self.b)
         return 0.5 * total(residual * residual, len(self.A.codomain))
 
     def gradient(self, x: Array) -> Array:
-        return self.A.H(add_multiple(self.A(self._admit(x)), -1.0, self.b))
+        return self.A.H(add_multiple(self.A.apply(self._admit(x)), -1.0, self.b))
 
 
 def _require_operator(f: Function, op: LinearOperator) -> None:

@@ -47,7 +47,8 @@ def _piecewise(value: Map, subgradient: Map, kinks: Map, curvature: Map) -> Refe
     """A function with kinks, from g in ∂f, the places of the kinks, and f'' between them."""
 
     def prox(v: Array, step: float, **parameters: Any) -> Array:
-        return bisect(lambda x: step * subgradient(x, **parameters) + x - v, np.shape(v))
+        x = bisect(lambda x: step * subgradient(x, **parameters) + x - v, np.shape(v))
+        return np.where(np.abs(x) < 1e-29, 0.0, x)  # a zero at 0 that was come near from one side
 
     def prox_derivative(v: Array, step: float, **parameters: Any) -> Array:
         x = prox(v, step, **parameters)
