@@ -94,6 +94,19 @@ def test_machine_precision(f: Any, dtype: str, exponent: float) -> None:
         assert np.all(np.isfinite(dual))
 
 
+@pytest.mark.parametrize("f", [KullbackLeibler(0.5), NegativeEntropy(), Logistic(-2.0)], ids=str)
+def test_derivatives_of_the_third_order(f: Function) -> None:
+    """The last iteration is a series that is right to the third order; the slope's own needs two."""
+    for step in (0.3, 2.0):
+        x = tensor(sample(9))
+        prox, slope = f.prox(x, step), entries(f, x, step)
+        for _ in range(2):
+            (prox,) = torch.autograd.grad(prox.sum(), x, create_graph=True)
+            (slope,) = torch.autograd.grad(slope.sum(), x, create_graph=True)
+        (prox,) = torch.autograd.grad(prox.sum(), x)
+        torch.testing.assert_close(prox, slope, rtol=1e-8, atol=1e-10)
+
+
 def test_proxes_of_entropies_are_lamberts_function() -> None:
     v = sample(200, scale=5.0)
     for step in (0.3, 1.0, 4.0):

@@ -9,6 +9,7 @@ import torch
 from cases import draw_of, kinds, libraries
 from function_cases import close, sample, tensor
 from scipy import optimize
+from test_functions_arrays import kernels
 from torch.autograd import gradcheck
 
 from monops import NormalCone, Subdifferential, verify
@@ -76,6 +77,14 @@ def test_autograd_is_the_derivative(make: Callable[[Draw], Function], step: floa
     torch.testing.assert_close(tangent, D(g), rtol=1e-12, atol=1e-12)
     mapped = torch.func.vmap(lambda x: f.prox(x, step))(x)
     torch.testing.assert_close(mapped, p, rtol=1e-14, atol=1e-14)
+
+
+@norms
+def test_nothing_waits_for_the_device(make: Callable[[Draw], Function]) -> None:
+    f, x = make(draw_of("torch64")), torch.tensor(sample(2, *SHAPES[make(draw_of("torch64")).axes]))
+    names = kernels(lambda: f.prox(x, 0.7)) + kernels(lambda: f.prox_derivative(x, 0.7))
+    assert names
+    assert not {"_local_scalar_dense", "item", "nonzero", "equal"} & set(names)
 
 
 @norms

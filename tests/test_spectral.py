@@ -78,8 +78,7 @@ def test_the_prox_is_that_of_the_singular_values(make: Callable[[Draw], Function
         u, s, vh = np.linalg.svd(x, full_matrices=False)
         want = np.einsum("bij,bj,bjk->bik", u, to_numpy(f._inner.prox(draw.put(s), step)), vh)
         assert close(to_numpy(f.prox(draw.put(x), step)), want, 1e-13)
-    values = (to_numpy(value) for value in (f(draw.put(x)), f._inner(draw.put(s))))
-    np.testing.assert_allclose(*values, rtol=1e-13)
+    np.testing.assert_allclose(to_numpy(f(draw.put(x))), to_numpy(f._inner(draw.put(s))), rtol=1e-13)
 
 
 def test_nothing_that_an_optimiser_finds_is_better() -> None:

@@ -10,6 +10,7 @@ from function_cases import close, quick, sample, tensor
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
+from test_functions_arrays import kernels
 from torch.autograd import gradcheck
 
 from monops import verify
@@ -87,6 +88,13 @@ def test_autograd_is_the_mean_over_stretches(step: float) -> None:
     torch.testing.assert_close(torch.func.vmap(lambda x: TV1D().prox(x, step))(x), p)
     torch.testing.assert_close(torch.func.jvp(lambda x: TV1D().prox(x, step), (x.detach(),), (g,))[1], D(g))
     torch.testing.assert_close(D.take(torch.tensor([3, 0]), (4, 9))(g[[3, 0]]), D(g)[[3, 0]])
+
+
+def test_nothing_waits_for_the_device() -> None:
+    x = torch.tensor(sample(2, 9))
+    names = kernels(lambda: TV1D().prox(x, 0.7)) + kernels(lambda: TV1D().prox_derivative(x, 0.7))
+    assert names
+    assert not {"_local_scalar_dense", "item", "nonzero", "equal"} & set(names)
 
 
 def test_weights_may_require_grad_and_belong_to_samples() -> None:
