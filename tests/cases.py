@@ -213,7 +213,9 @@ MONOTONE: dict[str, Callable[[Draw], MonotoneOperator]] = {
     "Subdifferential, smooth": _smooth,
     "Subdifferential, two axes": lambda d: Subdifferential(ReLU(axes=2)),
     "Translated": lambda d: Subdifferential(L1(0.3)).translate(d.put(d.array(d.size))),
-    "Precomposed, without a resolvent": lambda d: Subdifferential(Tanh()).precompose(Dense(d.put(d.array(d.size + 1, d.size)))),
+    "Precomposed, without a resolvent": lambda d: Subdifferential(Tanh()).precompose(
+        Dense(d.put(d.array(d.size + 1, d.size)))
+    ),
     "ZeroOperator": lambda d: ZeroOperator(),
     "Translated, affine": lambda d: paper(d)[0].translate(d.put(d.array(d.size))),
 }

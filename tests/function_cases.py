@@ -17,18 +17,29 @@ from monops.functions import (
     Arctan,
     Box,
     Conjugate,
+    ElasticNet,
     Function,
     HardTanh,
+    Hinge,
+    Huber,
+    KullbackLeibler,
     LeakyReLU,
+    Linear,
     LInfBall,
+    LogBarrier,
+    Logistic,
+    NegativeEntropy,
+    Poisson,
     ReLU,
     Sigmoid,
     Softplus,
     Softsign,
     SoftThreshold,
+    SquaredHinge,
     SquaredL2,
     Support,
     Tanh,
+    Zero,
 )
 
 Make = Callable[..., Function]
@@ -56,11 +67,41 @@ DIRECT: dict[str, Make] = {
     "Arctan": Arctan,
     "Softsign": Softsign,
     "LInfBall": lambda **k: LInfBall(0.75, **k),
+    "ElasticNet": lambda **k: ElasticNet(0.75, 0.5, **k),
+    "ElasticNet, l2 = 0": lambda **k: ElasticNet(0.75, 0.0, **k),
+    "Huber": lambda **k: Huber(0.5, 2.0, **k),
+    "Huber, weight 0": lambda **k: Huber(0.5, 0.0, **k),
+    "LogBarrier": lambda **k: LogBarrier(0.5, **k),
+    "Poisson": lambda **k: Poisson(1.5, **k),
+    "Poisson, count 0": lambda **k: Poisson(0.0, **k),
+    "KullbackLeibler": lambda **k: KullbackLeibler(0.25, **k),
+    "NegativeEntropy": NegativeEntropy,
+    "Logistic": Logistic,
+    "Logistic, label -2": lambda **k: Logistic(-2.0, **k),
+    "Hinge": Hinge,
+    "Hinge, label -2": lambda **k: Hinge(-2.0, **k),
+    "SquaredHinge": lambda **k: SquaredHinge(-0.5, **k),
+    "Linear": lambda **k: Linear(-0.75, **k),
+    "Zero": Zero,
 }
 SMOOTH: dict[str, Make] = {name: DIRECT[name] for name in ("Tanh", "Sigmoid", "Softplus", "Arctan")}
+# Functions whose conjugate is no class of its own.
+WITHOUT_A_CLASS = [
+    *(
+        "LeakyReLU",
+        "LeakyReLU, slope 1",
+        "SquaredL2, weight 0",
+        "ELU",
+        *SMOOTH,
+        "ElasticNet",
+        "Huber",
+        "LogBarrier",
+        "Poisson",
+    ),
+    *("Poisson", "Poisson, count 0", "KullbackLeibler", "NegativeEntropy", "Logistic", "Hinge", "SquaredHinge"),
+]
 CONJUGATES: dict[str, Make] = {
-    f"{name}*": lambda make=DIRECT[name], **k: Conjugate(make(**k))
-    for name in ("LeakyReLU", "LeakyReLU, slope 1", "SquaredL2, weight 0", "ELU", *SMOOTH)
+    f"{name}*": lambda make=DIRECT[name], **k: Conjugate(make(**k)) for name in WITHOUT_A_CLASS
 }
 EVERY = DIRECT | CONJUGATES
 STEPS = (0.01, 0.125, 0.5, 1.0, 2.0, 30.0)

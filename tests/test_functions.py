@@ -1,7 +1,9 @@
 """Convex functions: against the reference, brute force and the identities that define them."""
 
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,7 +53,6 @@ from monops.functions import (
     Softplus,
     SoftThreshold,
     SquaredL2,
-    Supported,
     Swish,
     Tanh,
 )
@@ -59,12 +60,27 @@ from monops.functions.softplus import dilogarithm_exp
 from monops.reference.functions import FUNCTIONS
 from monops.testing import catalogue
 
+# What does not act on each entry by itself, or is not convex, has a file of its own.
+ELSEWHERE = {
+    "Supported": "test_supported.py",
+    **dict.fromkeys(("L0", "L2", "L21", "GroupL2", "LInf", "SortedL1"), "test_norms.py"),
+    **dict.fromkeys(("QuadraticForm", "LeastSquares"), "test_losses.py"),
+    **dict.fromkeys(("Spectral", "NuclearNorm"), "test_spectral.py"),
+    **dict.fromkeys(("TV1D", "TV2D"), "test_total_variation.py"),
+}
+
+
+def test_functions_that_are_tested_elsewhere_are() -> None:
+    for name, file in ELSEWHERE.items():
+        assert re.search(rf"\b{name}\b", (Path(__file__).parent / file).read_text(encoding="utf-8")), name
+
 
 def test_every_function_has_a_case() -> None:
     exported = {
         thing
-        for thing in map(monops.functions.__dict__.get, monops.functions.__all__)
-        if thing not in (Function, Separable, Activation, ConvexSet, Supported)  # the last: tests/test_supported.py
+        for thing in (getattr(monops.functions, name) for name in monops.functions.__all__)
+        if thing not in (Function, Separable, Activation, ConvexSet)
+        and thing.__name__ not in ELSEWHERE
         and thing not in (SiLU, Swish, GELU, GroupSort)  # these refuse to be made: tests/test_more_activations.py
     }
     joint = {type(make(draw_of("torch64")).f) for make in catalogue.JOINT.values()}

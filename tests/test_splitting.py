@@ -285,7 +285,7 @@ SPOILT: dict[str, tuple[SplittingMethod, str]] = {
         spoilt(advance=advance_with(lambda s, z, x, y: Step(to_numpy(z + y - x), y, lambda: x - y))), "expects torch"),
     "one number for the batch": (
         spoilt(advance=advance_with(
-            lambda s, z, x, y: Step(z + y - x + 0 * (x - y) * (1 / abs(x - y).max()), y, lambda: (x - y) / s.step)
+            lambda s, z, x, y: Step(z + y - x + 0 * (x - y) / (abs(x - y).max() + 1e-300), y, lambda: (x - y) / s.step)
         )), "NaN"),
 }  # fmt: skip
 

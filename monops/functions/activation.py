@@ -110,8 +110,8 @@ class Activation(Separable):
         held = detach(target)
         u = self._start(held, weights)
         for _ in range(_iterations(weights, target) + self._more_iterations - 1):
-            u = _householder(u, self._expansion(u, weights), held)
-        return _householder(u, self._expansion(u, weights), target)
+            u = householder(u, self._expansion(u, weights), held)
+        return householder(u, self._expansion(u, weights), target)
 
 
 def stationary() -> Weights:
@@ -142,7 +142,8 @@ def _iterations(weights: Weights, target: Array) -> int:
     return 2 if nearly_linear or epsilon(target.dtype) > 1e-10 else 3
 
 
-def _householder(u: Array, at: Expansion, target: Array) -> Array:
+def householder(u: Array, at: Expansion, target: Array) -> Array:
+    """One step of Householder's third-order method for F(u) = target, from the expansion of F at u."""
     r = (target - at.value) / at.slope
     h = r / at.slope
     bend = at.second * h

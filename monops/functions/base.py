@@ -132,6 +132,11 @@ class Function(Parametric, Combinable, ABC):
         """Whether f is known to take the values 0 and ∞ only."""
         return False
 
+    @property
+    def is_convex(self) -> bool:
+        """Whether f is convex; the few that are not have a prox, but no monotone subdifferential."""
+        return True
+
     def _admit(self, x: Array) -> Array:
         """`x`, once it is certain that it fits the function."""
         floating(x)
@@ -206,6 +211,8 @@ class Conjugate(Function):
     axes: int = field(init=False, default=1)
 
     def __post_init__(self) -> None:
+        if not self.function.is_convex:
+            raise OptionError(f"Moreau's identity wants a convex function, got {type(self.function).__name__}")
         object.__setattr__(self, "axes", self.function.axes)
 
     def on_axes(self, axes: int) -> Conjugate:

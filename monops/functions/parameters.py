@@ -82,6 +82,17 @@ def _broadcasts(shape: Shape, onto: Shape) -> bool:
     return len(shape) <= len(onto) and all(n in (1, m) for n, m in pairs)
 
 
+def require_narrow(function: Parametric, name: str, axes: int) -> None:
+    """Raise unless an array of this name is one number a point: of length 1 on its last `axes` axes."""
+    value = getattr(function, name)
+    shape = () if isinstance(value, float) else tuple(value.shape)
+    if any(n != 1 for n in shape[max(len(shape) - axes, 0) :]):
+        raise ShapeError(
+            f"{type(function).__name__} wants one {name} for each point, of length 1 on the last {axes} axes, "
+            f"got shape {shape}"
+        )
+
+
 def least(value: float | Array) -> float:
     """The smallest entry of a parameter."""
     return value if isinstance(value, float) else float(detach(value).min())

@@ -52,6 +52,10 @@ class Supported(Separable):
         return self.function.is_indicator
 
     @property
+    def is_convex(self) -> bool:
+        return self.function.is_convex
+
+    @property
     def strong_convexity(self) -> float:
         return self.function.strong_convexity
 

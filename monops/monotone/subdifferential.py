@@ -24,6 +24,9 @@ class Subdifferential(MonotoneOperator):
     Args:
         f: a proper closed convex function.
 
+    Raises:
+        OptionError: `f` is no function, or not convex.
+
     Example:
         >>> import torch
         >>> from monops.functions import L1
@@ -36,6 +39,11 @@ class Subdifferential(MonotoneOperator):
     def __post_init__(self) -> None:
         if not isinstance(self.f, Function):
             raise OptionError(f"{type(self).__name__} wants a Function such as ReLU(), got {self.f!r}")
+        if not self.f.is_convex:
+            raise OptionError(
+                f"{type(self).__name__} wants a convex function, since no other has a monotone subdifferential, "
+                f"got {type(self.f).__name__}"
+            )
 
     @property
     def strong_monotonicity(self) -> float:

@@ -7,12 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy import linalg
 
-Elementwise = Callable[[np.ndarray, float], np.ndarray]
+Map = Callable[[np.ndarray, float], np.ndarray]
 
 
-def equilibrium(
-    matrix: np.ndarray, b: np.ndarray, prox: Elementwise, slope: Elementwise, max_steps: int = 500
-) -> np.ndarray:
+def equilibrium(matrix: np.ndarray, b: np.ndarray, prox: Map, slope: Map, max_steps: int = 500) -> np.ndarray:
     """z with 0 ∈ matrix·z - b + ∂f(z), to machine precision, for each row of b (*batch, n).
 
     Newton's method on the natural residual z - prox(z - (matrix·z - b), 1), whose generalised Jacobian is
@@ -22,8 +20,8 @@ def equilibrium(
     Args:
         matrix: (n, n), its symmetric part positive definite.
         b: the right-hand sides.
-        prox: (v, step) ↦ the prox of step·f, elementwise.
-        slope: (v, step) ↦ its derivative.
+        prox: (v, step) ↦ the prox of step·f.
+        slope: (v, step) ↦ its derivative, as entries or as a matrix.
         max_steps: Newton steps allowed for one row.
 
     Raises:
@@ -34,7 +32,7 @@ def equilibrium(
     return np.array(rows).reshape(b.shape)
 
 
-def _one(matrix: np.ndarray, b: np.ndarray, prox: Elementwise, slope: Elementwise, max_steps: int) -> np.ndarray:
+def _one(matrix: np.ndarray, b: np.ndarray, prox: Map, slope: Map, max_steps: int) -> np.ndarray:
     identity = np.eye(len(b))
     z = np.zeros(len(b))
     size = np.inf
@@ -46,7 +44,7 @@ def _one(matrix: np.ndarray, b: np.ndarray, prox: Elementwise, slope: Elementwis
         if size <= 4e-16 * scale:
             return z
         D = slope(v, 1.0)
-        direction = linalg.solve(identity - D[:, None] * (identity - matrix), -r)
+        direction = linalg.solve(identity - _after(D, identity - matrix), -r)
         for halvings in range(10):
             trial = z + 0.5**halvings * direction
             if np.linalg.norm(trial - prox(trial - (matrix @ trial - b), 1.0)) < size:
@@ -59,7 +57,14 @@ def _one(matrix: np.ndarray, b: np.ndarray, prox: Elementwise, slope: Elementwis
     raise ArithmeticError(f"reference equilibrium: residual {size:.1e} after {max_steps} Newton steps")
 
 
-def _forward_backward(matrix: np.ndarray, b: np.ndarray, prox: Elementwise, z: np.ndarray) -> np.ndarray:
+def _after(D: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """D x, for the entries D of a diagonal matrix or a matrix D."""
+    if D.ndim == 2:
+        return D @ x
+    return D[:, None] * x if x.ndim == 2 else D * x
+
+
+def _forward_backward(matrix: np.ndarray, b: np.ndarray, prox: Map, z: np.ndarray) -> np.ndarray:
     m = linalg.eigvalsh((matrix + matrix.T) / 2, subset_by_index=[0, 0])[0]
     step = m / linalg.svdvals(matrix)[0] ** 2
     for _ in range(100):
@@ -68,7 +73,7 @@ def _forward_backward(matrix: np.ndarray, b: np.ndarray, prox: Elementwise, z: n
 
 
 def gradient(
-    matrix: np.ndarray, b: np.ndarray, z: np.ndarray, g: np.ndarray, slope: Elementwise
+    matrix: np.ndarray, b: np.ndarray, z: np.ndarray, g: np.ndarray, slope: Map
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradients of ⟨g, z⟩ in the matrix and in b, at an equilibrium z.
 
@@ -83,7 +88,7 @@ def gradient(
     w = np.empty_like(flat_z)
     for i, (zi, gi, bi) in enumerate(zip(flat_z, flat_g, flat_b, strict=True)):
         D = slope(zi - (matrix @ zi - bi), 1.0)
-        w[i] = D * linalg.solve((np.eye(n) - D[:, None] * W).T, gi)
+        w[i] = _after(D, linalg.solve((np.eye(n) - _after(D, W)).T, gi))
     return -w.T @ flat_z, w.reshape(z.shape)
 
 

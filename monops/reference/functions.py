@@ -5,29 +5,18 @@ increases: bisection finds it to the last digit (or to 1e-30), needs no derivati
 x would lose digits next to the boundary of the domain, the unknown is s with x = tanh(s), 1/(1 +
 exp(-s)) or exp(s).
 
-All functions act on each entry by itself; values are not summed.
+Most functions act on each entry by itself; values are not summed. Those of `points` act on whole points, the last axis
+of their arrays.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import special
 
-Array = np.ndarray
-Map = Callable[..., Any]
-
-
-class Reference(NamedTuple):
-    """A function: `value(x, **parameters)`, `prox(v, step, **parameters)`, and the prox's derivative.
-
-    `prox_derivative(v, step, **parameters)` is 1 / (1 + step f''(x)) at the prox x, with f'' = ∞ at
-    kinks.
-    """
-
-    value: Map
-    prox: Map
-    prox_derivative: Map
+from monops.reference.kinds import Array, Map, Reference
+from monops.reference.points import POINTS
 
 
 def bisect(increasing: Callable[[Array], Array], shape: tuple[int, ...]) -> Array:
@@ -58,7 +47,8 @@ def _piecewise(value: Map, subgradient: Map, kinks: Map, curvature: Map) -> Refe
     """A function with kinks, from g in ∂f, the places of the kinks, and f'' between them."""
 
     def prox(v: Array, step: float, **parameters: Any) -> Array:
-        return bisect(lambda x: step * subgradient(x, **parameters) + x - v, np.shape(v))
+        x = bisect(lambda x: step * subgradient(x, **parameters) + x - v, np.shape(v))
+        return np.where(np.abs(x) < 1e-29, 0.0, x)  # a zero at 0 that was come near from one side
 
     def prox_derivative(v: Array, step: float, **parameters: Any) -> Array:
         x = prox(v, step, **parameters)
@@ -145,6 +135,44 @@ def _logistic_curvature(s: Array) -> Array:
     return 1 + np.exp(s) + np.exp(-s)
 
 
+def _huber_value(x: Array, delta: Any = 1.0, weight: Any = 1.0) -> Array:
+    return weight * special.huber(delta, x)
+
+
+def _below(subgradient: Map) -> Map:
+    """A subgradient on x > 0, with -∞ elsewhere."""
+
+    def extended(x: Array, **parameters: Any) -> Array:
+        with np.errstate(all="ignore"):
+            return np.where(x > 0, subgradient(np.where(x > 0, x, 1.0), **parameters), -np.inf)
+
+    return extended
+
+
+def _positive(value: Map) -> Map:
+    """A value on x ≥ 0, with ∞ elsewhere."""
+
+    def extended(x: Array, **parameters: Any) -> Array:
+        with np.errstate(all="ignore"):
+            return np.where(x >= 0, value(np.maximum(x, 0), **parameters), np.inf)
+
+    return extended
+
+
+def _no_kinks(**parameters: Any) -> tuple[float, ...]:
+    return ()
+
+
+def _quiet(curvature: Map) -> Map:
+    """A curvature that may be ∞."""
+
+    def silent(x: Array, **parameters: Any) -> Array:
+        with np.errstate(all="ignore"):
+            return curvature(x, **parameters)
+
+    return silent
+
+
 FUNCTIONS: dict[str, Reference] = {
     "ReLU": _piecewise(
         lambda x: _box_value(x, 0.0, np.inf),
@@ -190,6 +218,59 @@ FUNCTIONS: dict[str, Reference] = {
         _softplus_gradient,
         lambda s: 1 / np.expm1(np.exp(s)),
     ),
+    "ElasticNet": _piecewise(
+        lambda x, l1=1.0, l2=1.0: l1 * np.abs(x) + 0.5 * l2 * x * x,
+        lambda x, l1=1.0, l2=1.0: l1 * np.sign(x) + l2 * x,
+        lambda l1=1.0, l2=1.0: (0.0,),
+        lambda x, l1=1.0, l2=1.0: l2 + np.zeros_like(x),
+    ),
+    "Huber": _piecewise(
+        _huber_value,
+        lambda x, delta=1.0, weight=1.0: weight * np.clip(x, -delta, delta),
+        _no_kinks,
+        lambda x, delta=1.0, weight=1.0: np.where(np.abs(x) < delta, weight, 0.0),
+    ),
+    "LogBarrier": _piecewise(
+        _positive(lambda x, weight=1.0: -weight * np.log(x)),
+        _below(lambda x, weight=1.0: -weight / x),
+        _no_kinks,
+        _quiet(lambda x, weight=1.0: weight / x**2),
+    ),
+    "Poisson": _piecewise(
+        _positive(lambda x, count=1.0: x - special.xlogy(count, x)),
+        _below(lambda x, count=1.0: 1 - count / x),
+        lambda count=1.0: (0.0,),
+        _quiet(lambda x, count=1.0: count / x**2),
+    ),
+    "KullbackLeibler": _piecewise(
+        _positive(lambda x, base=1.0: special.kl_div(x, base)),
+        _below(lambda x, base=1.0: np.log(x / base)),
+        _no_kinks,
+        _quiet(lambda x, base=1.0: 1 / x),
+    ),
+    "NegativeEntropy": _piecewise(
+        _positive(lambda x: -special.entr(x)), _below(lambda x: np.log(x) + 1), _no_kinks, _quiet(lambda x: 1 / x)
+    ),
+    "Logistic": _piecewise(
+        lambda x, label=1.0: np.logaddexp(0, -label * x),
+        lambda x, label=1.0: -label * special.expit(-label * x),
+        _no_kinks,
+        lambda x, label=1.0: label**2 * special.expit(label * x) * special.expit(-label * x),
+    ),
+    "Hinge": _piecewise(
+        lambda x, label=1.0: np.maximum(0, 1 - label * x),
+        lambda x, label=1.0: np.where(label * x < 1, -label, 0.0),
+        lambda label=1.0: (1 / label,),
+        _zero,
+    ),
+    "SquaredHinge": _piecewise(
+        lambda x, label=1.0: np.maximum(0, 1 - label * x) ** 2,
+        lambda x, label=1.0: -2 * label * np.maximum(0, 1 - label * x),
+        _no_kinks,
+        lambda x, label=1.0: np.where(label * x < 1, 2.0 * label**2, 0.0),
+    ),
+    "Linear": _piecewise(lambda x, c=1.0: c * x, lambda x, c=1.0: c + np.zeros_like(x), _no_kinks, _zero),
+    "Zero": _piecewise(_zero, _zero, _no_kinks, _zero),
 }
 
 
@@ -258,3 +339,4 @@ def _supported(reference: Reference) -> Reference:
 
 
 FUNCTIONS |= {f"Supported {name}": _supported(reference) for name, reference in FUNCTIONS.items()}
+FUNCTIONS |= POINTS

@@ -1,0 +1,184 @@
+"""Quadratic functions of linear operators, among which is least squares."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from monops.arrays import Array, add_multiple, check_array, require_step
+from monops.errors import OptionError, ShapeError
+from monops.functions.base import Function, total
+from monops.functions.parameters import PARAMETER
+from monops.linear import LinearOperator
+
+
+@dataclass(frozen=True, eq=False)
+class Quadratic(Function):
+    """f with ∇f(x) = Q x - q: what `QuadraticForm` and `LeastSquares` share.
+
+    The prox at x is (I + step·Q)⁻¹ (x + step·q), by the resolvent of Q.
+    """
+
+    axes: int = field(init=False, default=1)
+
+    @property
+    @abstractmethod
+    def _hessian(self) -> LinearOperator:
+        """Q."""
+
+    @property
+    @abstractmethod
+    def _known(self) -> LinearOperator:
+        """The operator whose domain the points are in."""
+
+    @abstractmethod
+    def _slope(self) -> float | Array:
+        """q."""
+
+    @property
+    def strong_convexity(self) -> float:
+        Q = self._hessian
+        return min(max(0.0, Q.monotonicity()), Q.norm())
+
+    @property
+    def smoothness(self) -> float:
+        return self._hessian.norm()
+
+    def on_axes(self, axes: int) -> Self:
+        if axes != self.axes:
+            raise OptionError(f"{type(self).__name__} has the {self.axes} axes of its operator, got axes={axes}")
+        return replace(self)
+
+    def _admit(self, x: Array) -> Array:
+        op = self._known
+        check_array(x, op.domain, op.dtype, op.device, type(self).__name__)
+        return super()._admit(x)
+
+    def gradient(self, x: Array) -> Array:
+        return self._hessian.apply(self._admit(x)) - self._slope()
+
+    def prox(self, x: Array, step: float) -> Array:
+        return self.prox_at(step)(self._admit(x))
+
+    def prox_at(self, step: float) -> Callable[[Array], Array]:
+        step = require_step(step, self, "prox")
+        J, shift = self._hessian.resolvent(step), step * self._slope()
+        return lambda x: J(x + shift)
+
+    def prox_derivative(self, x: Array, step: float) -> LinearOperator:
+        self._admit(x)
+        return self._hessian.resolvent(require_step(step, self, "prox_derivative"))
+
+
+@dataclass(frozen=True, eq=False)
+class QuadraticForm(Quadratic):
+    """f(x) = ½⟨x, Q x⟩ - ⟨q, x⟩; its prox is the resolvent of Q at x + step·q.
+
+    Assumes that Q is monotone; else f is not convex, and its facts and its prox are wrong.
+
+    Args:
+        Q: a linear operator on one space that is known to be symmetric: `A.H @ A`, or `Dense(matrix, symmetric=True)`.
+        q: a number, or an array that broadcasts against the points.
+
+    Raises:
+        OptionError: `Q` is not a linear operator, or not known to be symmetric.
+        ShapeError: `Q` is a family of operators.
+
+    Source:
+        Parikh & Boyd 2014, Proximal algorithms, section 6.1.1.
+
+    Example:
+        >>> import torch
+        >>> from monops.linear import Diagonal
+        >>> f = QuadraticForm(Diagonal(torch.tensor([1.0, 3.0])), torch.tensor([0.0, 2.0]))
+        >>> f.prox(torch.tensor([2.0, 2.0]), 1.0)
+        tensor([1., 1.])
+    """
+
+    Q: LinearOperator
+    q: float | Array = field(default=0.0, metadata=PARAMETER)
+
+    def __post_init__(self) -> None:
+        _require_operator(self, self.Q)
+        object.__setattr__(self, "axes", len(self.Q.domain))
+        super().__post_init__()
+        if not self.Q.symmetric:
+            raise OptionError(f"QuadraticForm wants an operator that is known to be symmetric, got {self.Q.signature}")
+
+    @property
+    def _hessian(self) -> LinearOperator:
+        return self.Q
+
+    @property
+    def _known(self) -> LinearOperator:
+        return self.Q
+
+    def _slope(self) -> float | Array:
+        return self.q
+
+    def __call__(self, x: Array) -> Array:
+        return total(x * (0.5 * self.Q.apply(self._admit(x)) - self.q), self.axes)
+
+
+@dataclass(frozen=True, eq=False)
+class LeastSquares(Quadratic):
+    """f(x) = ½‖A x - b‖²; its prox is the resolvent of Aᴴ A at x + step·Aᴴ b.
+
+    Args:
+        A: a linear operator.
+        b: an array of A's codomain, with or without batch axes.
+
+    Raises:
+        OptionError: `A` is not a linear operator.
+        ShapeError: `A` is a family of operators, or `b` does not end with the axes of its codomain.
+
+    Source:
+        Parikh & Boyd 2014, Proximal algorithms, section 6.1.1.
+
+    Example:
+        >>> import torch
+        >>> from monops.linear import Dense
+        >>> f = LeastSquares(Dense(torch.tensor([[1.0, 1.0]])), torch.tensor([4.0]))
+        >>> f.prox(torch.tensor([0.0, 1.0]), 1.0)
+        tensor([1.0000, 2.0000])
+    """
+
+    A: LinearOperator
+    b: Array
+
+    def __post_init__(self) -> None:
+        _require_operator(self, self.A)
+        rank = len(self.A.codomain)
+        shape = tuple(getattr(self.b, "shape", ()))
+        # A function is taken to have data of single samples where they have more axes than a point.
+        if shape[len(shape) - rank :] != self.A.codomain or rank < len(shape) <= len(self.A.domain):
+            raise ShapeError(f"LeastSquares wants b (*batch, *{self.A.codomain}), got shape {shape}")
+        object.__setattr__(self, "axes", len(self.A.domain))
+        super().__post_init__()
+
+    @property
+    def _hessian(self) -> LinearOperator:
+        return self.A.H @ self.A
+
+    @property
+    def _known(self) -> LinearOperator:
+        return self.A
+
+    def _slope(self) -> Array:
+        return self.A.H(self.b)
+
+    def __call__(self, x: Array) -> Array:
+        residual = add_multiple(self.A.apply(self._admit(x)), -1.0, self.b)
+        return 0.5 * total(residual * residual, len(self.A.codomain))
+
+    def gradient(self, x: Array) -> Array:
+        return self.A.H(add_multiple(self.A.apply(self._admit(x)), -1.0, self.b))
+
+
+def _require_operator(f: Function, op: LinearOperator) -> None:
+    if not isinstance(op, LinearOperator):
+        raise OptionError(f"{type(f).__name__} wants a LinearOperator such as Dense(matrix), got {op!r}")
+    if op.batch:
+        raise ShapeError(f"{type(f).__name__} wants a single operator, got a family of shape {op.batch}")

@@ -1,0 +1,202 @@
+"""Functions of the singular values of matrices."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from monops.arrays import Array, detach, epsilon, is_torch, namespace, require_step
+from monops.errors import OptionError
+from monops.functions.base import Function
+from monops.functions.jacobians import PerSample
+from monops.functions.l1 import L1
+from monops.functions.parameters import PARAMETER, require
+from monops.linear import LinearOperator
+
+
+@dataclass(frozen=True, eq=False)
+class OfSingularValues(Function):
+    """F(X) = f(σ(X)), σ the singular values: what `Spectral` and `NuclearNorm` share.
+
+    Shapes: points are matrices (*batch, m, n).
+    """
+
+    axes: int = field(init=False, default=2)
+
+    @property
+    @abstractmethod
+    def _inner(self) -> Function:
+        """f, a function of one axis."""
+
+    @property
+    def strong_convexity(self) -> float:
+        return self._inner.strong_convexity
+
+    @property
+    def smoothness(self) -> float:
+        return self._inner.smoothness
+
+    @property
+    def is_indicator(self) -> bool:
+        return self._inner.is_indicator
+
+    def on_axes(self, axes: int) -> Self:
+        if axes != 2:
+            raise OptionError(f"{type(self).__name__} is a function of matrices, got axes={axes}")
+        return replace(self)
+
+    def conjugate(self) -> Function:
+        return Spectral(self._inner.conjugate())  # (f∘σ)* = f*∘σ, Lewis 1995, theorem 2.4
+
+    def __call__(self, x: Array) -> Array:
+        xp = namespace(self._admit(x))
+        s = xp.linalg.svdvals(x)
+        if self.is_indicator:
+            # Singular values are known up to rounding: what lies outside of the set by no more is taken to be in it.
+            projected = self._inner.prox(s, 1.0)
+            s = xp.where(abs(s - projected) <= 20 * epsilon(s.dtype) * s[..., :1], projected, s)
+        return self._inner(s)
+
+    def gradient(self, x: Array) -> Array:
+        u, s, vh = namespace(x).linalg.svd(self._admit(x), full_matrices=False)
+        return (u * self._inner.gradient(s)[..., None, :]) @ vh
+
+    def prox(self, x: Array, step: float) -> Array:
+        step = require_step(step, self, "prox")
+        u, s, vh = namespace(x).linalg.svd(detach(self._admit(x)), full_matrices=False)
+        if not is_torch(x):
+            return (u * self._inner.prox(s, step)[..., None, :]) @ vh
+        # The numbers are those of the line above. Their derivatives in x are by the formula, not through the SVD,
+        # which has none at repeated singular values; those in parameters of f come from its prox.
+        J, *quotients = _quotients(self._inner, s, step)
+        z = (u.mT @ x @ vh.mT).diagonal(0, -2, -1)
+        p = self._inner.prox(s, step) + (detach(J) @ (z - detach(z))[..., None])[..., 0]
+        return _turn(x, p, u, vh, *(detach(part) for part in quotients))
+
+    def prox_derivative(self, x: Array, step: float) -> LinearOperator:
+        step = require_step(step, self, "prox_derivative")
+        u, s, vh = namespace(x).linalg.svd(self._admit(x), full_matrices=False)
+        return PerSample(_derivative, (0 * detach(x), u, vh, *_quotients(self._inner, s, step)), 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Spectral(OfSingularValues):
+    """F(X) = f(σ(X)), with f a function of the singular values of the matrix X; its prox is U diag(prox of f at σ) Vᴴ.
+
+    Shapes: points are matrices (*batch, m, n); f gets their min(m, n) singular values, the largest first.
+
+    Assumes that f is absolutely symmetric: it depends neither on the order nor on the signs of its arguments, as the
+    norms, `SquaredL2`, `Huber`, `ElasticNet` and `Box(-a, a)` with numbers as parameters. Of another f, F is not convex
+    and this is not its prox.
+
+    The derivative of the prox is by the formula of Daleckii and Krein, which holds at repeated and at zero singular
+    values too. Autograd through `prox` uses it, to first order; second derivatives go through `prox_derivative`, where
+    singular values differ.
+
+    Args:
+        function: f, convex.
+
+    Raises:
+        OptionError: `function` is no convex function.
+
+    Source:
+        Lewis 1995, The convex analysis of unitarily invariant matrix functions; Lewis & Sendov 2005, Nonsmooth analysis
+        of singular values, for the derivative.
+
+    Example:
+        >>> import torch
+        >>> from monops.functions import Box
+        >>> Spectral(Box(-1.0, 1.0)).prox(torch.tensor([[0.0, 3.0], [0.5, 0.0]]), 1.0)
+        tensor([[0.0000, 1.0000],
+                [0.5000, 0.0000]])
+    """
+
+    function: Function
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.function, Function) or not self.function.is_convex:
+            raise OptionError(f"Spectral wants a convex function such as L1(), got {self.function!r}")
+        super().__post_init__()
+        object.__setattr__(self, "function", self.function.on_axes(1))
+
+    @property
+    def _inner(self) -> Function:
+        return self.function
+
+
+@dataclass(frozen=True, eq=False)
+class NuclearNorm(OfSingularValues):
+    """F(X) = weight·Σ_i σ_i(X), the sum of the singular values; its prox is their soft threshold.
+
+    Args:
+        weight: a number, or an array without axes, in [0, ∞).
+
+    Raises:
+        OptionError: `weight` is not in [0, ∞), or has axes.
+
+    Source:
+        Cai, Candès & Shen 2010, A singular value thresholding algorithm for matrix completion, theorem 2.1.
+
+    Example:
+        >>> import torch
+        >>> NuclearNorm(1.0).prox(torch.tensor([[0.0, 3.0], [0.5, 0.0]]), 1.0)
+        tensor([[0., 2.],
+                [0., 0.]])
+    """
+
+    weight: float | Array = field(default=1.0, metadata=PARAMETER)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, (self.weight >= 0) & (self.weight < math.inf), "weight in [0, ∞)")
+        if not isinstance(self.weight, float) and self.weight.ndim:
+            raise OptionError(f"NuclearNorm wants one number as weight, got shape {tuple(self.weight.shape)}")
+
+    @property
+    def _inner(self) -> Function:
+        return L1(self.weight)
+
+
+def _quotients(f: Function, s: Array, step: float) -> tuple[Array, Array, Array, Array]:
+    """The Jacobian of f's prox at s, and the factors by which the prox of f∘σ moves what is off the diagonal.
+
+    These are for symmetric and antisymmetric parts (p_i - p_j)/(s_i - s_j) and (p_i + p_j)/(s_i + s_j), and p_i/s_i
+    beside the square, p the prox of f at s; where nothing is left of a divisor, its limit from the Jacobian.
+
+    Shapes: `s` (*batch, r) → (*batch, r, r) three times, and (*batch, r, 1).
+    """
+    xp, p = namespace(s), f.prox(s, step)
+    J = f.prox_derivative(s, step).to_dense() + 0 * s[..., None]
+    own = J.diagonal(0, -2, -1)
+    mean = 0.5 * (own[..., :, None] + own[..., None, :])
+    # A quotient of differences loses half of the digits here, a derivative is off by as much.
+    small = epsilon(s.dtype) ** 0.5 * detach(s)[..., :1, None]
+
+    def quotient(above: Array, below: Array, limit: Array) -> Array:
+        is_safe = abs(below) > small
+        return xp.where(is_safe, above / xp.where(is_safe, below, 1.0), limit)
+
+    even = quotient(p[..., :, None] - p[..., None, :], s[..., :, None] - s[..., None, :], mean - J)
+    odd = quotient(p[..., :, None] + p[..., None, :], s[..., :, None] + s[..., None, :], mean + J)
+    return J, even, odd, quotient(p[..., None], s[..., None], own[..., None])
+
+
+def _turn(d: Array, diagonal: Array, u: Array, vh: Array, even: Array, odd: Array, beside: Array) -> Array:
+    """U K Vᴴ for the K with this diagonal, and off it the parts of Uᴴ d V by their factors; beside it likewise."""
+    z = u.mT @ d @ vh.mT
+    r = z.shape[-1]
+    eye = namespace(d).eye(r, dtype=d.dtype, device=d.device)
+    moved = 0.5 * (even + odd) * z + 0.5 * (even - odd) * z.mT
+    out = u @ (moved * (1 - eye) + diagonal[..., None] * eye) @ vh
+    if d.shape[-2] > r:
+        out = out + ((d @ vh.mT - u @ z) * beside.mT) @ vh
+    if d.shape[-1] > r:
+        out = out + u @ (beside * (u.mT @ d - z @ vh))
+    return out
+
+
+def _derivative(d: Array, zero: Array, u: Array, vh: Array, J: Array, *quotients: Array) -> Array:
+    z = (u.mT @ d @ vh.mT).diagonal(0, -2, -1)
+    return _turn(d + zero, (J @ z[..., None])[..., 0], u, vh, *quotients)
