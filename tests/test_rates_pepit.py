@@ -8,12 +8,14 @@ import pytest
 from monops import DouglasRachford, ForwardBackward, PeacemanRachford
 from monops.monotone import MonotoneOperator, Resolvent, ZeroOperator
 from monops.splitting import (
+    DavisYin,
     Extragradient,
     FixedPoint,
     ForwardBackwardForward,
     ProximalPoint,
     Relaxed,
     SplittingMethod,
+    Step,
 )
 
 pepit = pytest.importorskip("PEPit", reason="worst cases are computed by PEPit, of the extra dev")
@@ -93,7 +95,7 @@ CASES: dict[str, tuple[Callable[[float], SplittingMethod], bool, bool, bool]] = 
 
 
 @pytest.mark.filterwarnings("ignore")  # of PEPit and the solvers that it calls
-@pytest.mark.parametrize("m, L", [(1.0, 1.5), (0.5, 2.0)])
+@pytest.mark.parametrize(("m", "L"), [(1.0, 1.2), (1.0, 1.5), (0.5, 2.0)])
 @pytest.mark.parametrize("name", list(CASES))
 def test_no_step_is_slower_than_the_rate(name: str, m: float, L: float) -> None:
     make, pairwise, convex, is_tight = CASES[name]
@@ -107,3 +109,54 @@ def test_no_step_is_slower_than_the_rate(name: str, m: float, L: float) -> None:
     assert found <= rate * (1 + 1e-4)
     if is_tight:
         assert found >= rate * (1 - 1e-3)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("k", [1, 4])
+def test_halpern_falls_as_lieder_says(k: int) -> None:
+    """‖T z - z‖ ≤ 2‖z₀ - z*‖/(k + 1) for every nonexpansive T, and for some no less."""
+
+    class Given(SplittingMethod):
+        def prepare(self, A: Any, B: Any) -> Any:
+            return A
+
+        def advance(self, plan: Any, z: Any) -> Step:
+            return Step(plan(z), z, lambda: z)
+
+    problem = pepit.PEP()
+    T = problem.declare_function(operators.NonexpansiveOperator)
+    limit, _, _ = T.fixed_point()
+    z0 = problem.set_initial_point()
+    problem.set_initial_condition((z0 - limit) ** 2 <= 1)
+    z, ratio = z0, 1.0
+    for i in range(k):  # the formula of Halpern.advance, which wants arrays
+        ratio = 1 / (i + 2)
+        z = Given().advance(T.gradient, z).state * (1 - ratio) + ratio * z0
+    problem.set_performance_metric((T.gradient(z) - z) ** 2)
+    assert problem.solve(verbose=0) ** 0.5 == pytest.approx(2 / (k + 1), rel=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["ForwardBackward", "DavisYin"])
+def test_steps_are_as_averaged_as_stated(name: str) -> None:
+    """(1 - a)/a ‖(I - T)z - (I - T)w‖² ≤ ‖z - w‖² - ‖T z - T w‖² for a β-cocoercive C at β = 1, as stated."""
+    problem = pepit.PEP()
+    C = Cocoercive(problem.declare_function(operators.CocoerciveOperator, beta=1.0), L=1.0)
+    B = Symbolic(problem.declare_function(operators.MonotoneOperator))
+    third = Symbolic(problem.declare_function(operators.MonotoneOperator))
+    method: SplittingMethod = ForwardBackward(1.2) if name == "ForwardBackward" else DavisYin(1.2)
+    A = C if name == "ForwardBackward" else third + C
+    a = method.averagedness(A, B)
+    assert a is not None
+    plan, z, w = method.prepare(A, B), problem.set_initial_point(), problem.set_initial_point()
+    Tz, Tw = method.advance(plan, z).state, method.advance(plan, w).state
+    problem.set_initial_condition((z - w) ** 2 <= 1)
+    d, e = Tz - Tw, (z - Tz) - (w - Tw)
+    problem.set_performance_metric(d**2 + (1 - a) / a * e**2 - (z - w) ** 2)
+    assert problem.solve(verbose=0) <= 1e-5
+
+
+class Cocoercive(Symbolic):
+    @property
+    def cocoercivity(self) -> float:
+        return 1.0
