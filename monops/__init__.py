@@ -1,6 +1,7 @@
 """monops: monotone and linear operators, splitting methods, and equilibria with exact derivatives, on PyTorch."""
 
 from monops import errors, functions, linear, monotone, nn, splitting
+from monops.comparison import Comparison, choose, compare
 from monops.errors import ConvergenceWarning, MonopsError, MonopsWarning
 from monops.functions import (
     L1,
@@ -83,6 +84,7 @@ __all__ = [
     "Broyden",
     "ChambollePock",
     "CircularConv",
+    "Comparison",
     "CondatVu",
     "ConvergenceWarning",
     "DavisYin",
@@ -131,6 +133,8 @@ __all__ = [
     "Zero",
     "ZeroOperator",
     "ZeroPad",
+    "choose",
+    "compare",
     "equilibrium",
     "error_bound",
     "errors",
