@@ -103,7 +103,7 @@ class Comparison:
 
     def cells(self) -> list[tuple[str, ...]]:
         """The table as text, its headings first; the command line prints it too."""
-        heads = ("problem", "method", "status", "steps", "calls", "residual", "µs/step", "setup ms", "total ms")
+        heads = ("problem", "method", "status", "steps", "calls", "residual", "µs/step", "setup ms", "ms")
         lines: list[tuple[str, ...]] = [heads]
         for row in self.rows:
             if row.status is None:
