@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from monops.comparison import Comparison, compare
+from monops.comparison import Comparison, Trial, compare
 from monops.errors import OptionError
 from monops.functions import L1, ReLU
 from monops.linear import Dense, Identity
@@ -118,7 +118,7 @@ def run(
         if unknown or not names:
             got = ", ".join(map(repr, unknown)) or "none"
             raise OptionError(f"{what}: got {got}, wanted some of {', '.join(known)}")
-    rows = []
+    rows: list[Trial] = []
     for problem in problems:
         posed = PROBLEMS[problem](Draw(0, dtype=torch.float32 if dtype is None else dtype, device=device))
         for method in methods:
