@@ -58,7 +58,7 @@ def check_function(
     dtype = dtype if samples is None else samples.dtype
     laws = Laws.of(f, seed, dtype, getattr(samples, "device", "cpu"), tol)
     x = laws.normal(20, *(5, 3, 2, 1)[: f.axes], scale=2.0) if samples is None else samples
-    with torch.no_grad():
+    with torch.no_grad(), laws.trying("the laws of a convex function"):
         for step in steps:
             p = _arrays(laws, f, x, step)
             _minimiser(laws, f, x, p, step)
