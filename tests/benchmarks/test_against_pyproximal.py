@@ -1,8 +1,8 @@
 """Lasso, nonnegative least squares and TV deblurring by the same methods as in PyProximal: seconds to one accuracy.
 
 Both sides run the same method with the same steps in float64, for 25, 50, 100, … iterations until the objective is
-within the goal of the least one known (relatively, in the worst of the batch); that last run is timed. One thread for both: set OMP_NUM_THREADS=1. Needs the
-extra `bench`: `pip install -e ".[bench]"`.
+within the goal of the least one known (relatively, in the worst of the batch); that last run is timed. One thread for
+both: set OMP_NUM_THREADS=1. Needs the extra `bench`: `pip install -e ".[bench]"`.
 """
 
 from collections.abc import Callable
