@@ -18,6 +18,12 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "basis_pursuit": [{"measurements": 12, "unknowns": 24, "nonzero": 3, "signals": 3}],
     "matrix_completion": [{"n": 6}],
     "support_vector_machine": [{"points": 30}],
+    "total_variation": [{"size": 6, "blurred": False}, {"size": 6, "blurred": True}],
+    "optimal_transport": [{"n": 6}, {"n": 6, "epsilon": 0.02}],
+    "portfolio": [{"appetites": 3}, {"appetites": 3, "cap": 0.3}],
+    "consensus": [{"features": 5}],
+    "matrix_game": [{"rows": 3, "columns": 4}],
+    "traffic": [{"demands": 4}, {"demands": 4, "bridge": False}],
 }
 
 
