@@ -1,4 +1,4 @@
-"""The problems of the gallery: each solution is that of an independent solver, and a batch is its samples one by one."""
+"""The gallery: each solution is that of an independent solver, and a batch gives what its samples give one by one."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "basis_pursuit": [{"measurements": 12, "unknowns": 24, "nonzero": 3, "signals": 3}],
     "matrix_completion": [{"n": 6}],
     "support_vector_machine": [{"points": 30}],
-    "total_variation": [{"size": 6, "blurred": False}, {"size": 6, "blurred": True}],
+    "total_variation": [{"size": 8, "blurred": False}, {"size": 8, "blurred": True}],
     "optimal_transport": [{"n": 6}, {"n": 6, "epsilon": 0.02}],
     "portfolio": [{"appetites": 3}, {"appetites": 3, "cap": 0.3}],
     "consensus": [{"features": 5}],
