@@ -37,7 +37,7 @@ napoleon_use_ivar = True
 napoleon_custom_sections = [("Shapes", "returns_style"), "Assumes", "Source"]
 add_module_names = False
 
-# -- Text and tutorials: MyST; the tutorials (`docs/tutorials` links to them) run at every build
+# -- Text and tutorials: MyST; tutorials and examples (which `docs` links to) run at every build
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_merge_streams = True

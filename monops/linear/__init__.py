@@ -8,6 +8,7 @@ from monops.linear.convolution import CircularConv, padded_grid
 from monops.linear.decimated import Decimated, Interpolated
 from monops.linear.dense import Dense
 from monops.linear.diagonal import Diagonal
+from monops.linear.difference import FiniteDifference
 from monops.linear.factored import Factored
 from monops.linear.gram import CirculantPlusGram
 from monops.linear.identity import Identity, Zero
@@ -32,6 +33,7 @@ __all__ = [
     "Dense",
     "Diagonal",
     "Factored",
+    "FiniteDifference",
     "FromCallable",
     "FromScipy",
     "Identity",

@@ -49,6 +49,7 @@ from monops.linear import (
     Dense,
     Diagonal,
     Factored,
+    FiniteDifference,
     FromCallable,
     FromScipy,
     Identity,
@@ -113,7 +114,7 @@ NUMPY_ONLY = SCIPY
 LINEAR_CLASSES = {
     Identity, Zero, Diagonal, Dense, FromCallable, Sum, Composed, Scaled, Krylov, Factored, FromScipy,
     CircularConv, Circulant, StridedCircularConv, Interpolated, Decimated, CirculantPlusGram, Restriction, ZeroPad,
-    Blocks, BlockDiagonal, BlockTriangular, BlockSubstitution,
+    Blocks, BlockDiagonal, BlockTriangular, BlockSubstitution, FiniteDifference,
 }  # fmt: skip
 
 

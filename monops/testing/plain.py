@@ -12,6 +12,7 @@ from monops.linear import (
     Dense,
     Diagonal,
     Factored,
+    FiniteDifference,
     FromCallable,
     FromScipy,
     Identity,
@@ -100,6 +101,25 @@ def _factored(draw: Draw) -> LinearCase:
     return LinearCase(Factored(case.op), case.matrix)
 
 
+def _difference(draw: Draw) -> LinearCase:
+    """Along both axes of a grid of (2, n) points, ends open."""
+    rows, n = 2, draw.size
+
+    def along(k: int) -> np.ndarray:
+        matrix = np.eye(k, k, 1) - np.eye(k)
+        matrix[-1] = 0
+        return matrix
+
+    both = np.stack([np.kron(along(rows), np.eye(n)), np.kron(np.eye(rows), along(n))], 1)
+    return LinearCase(FiniteDifference((rows, n), **draw.kind), both.reshape(-1, rows * n))
+
+
+def _periodic_difference(draw: Draw) -> LinearCase:
+    n = draw.size
+    matrix = np.kron(np.eye(2), np.roll(np.eye(n), 1, 1) - np.eye(n))
+    return LinearCase(FiniteDifference((2, n), (-1,), periodic=True, **draw.kind), matrix)
+
+
 def _scipy(draw: Draw) -> LinearCase:
     matrix = draw.array(draw.size, draw.size) * (draw.rng.random((draw.size, draw.size)) < 0.5)
     return LinearCase(FromScipy(sparse.csc_array(matrix.astype(draw.dtype))), matrix)
@@ -123,6 +143,8 @@ PLAIN: dict[str, Callable[[Draw], LinearCase]] = {
     "Scaled": _scaled,
     "Krylov": _krylov,
     "Factored": _factored,
+    "FiniteDifference": _difference,
+    "FiniteDifference, periodic": _periodic_difference,
 }
 SCIPY: dict[str, Callable[[Draw], LinearCase]] = {
     "FromScipy, sparse": _scipy,
