@@ -20,7 +20,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 Curve = Sequence[Mapping[str, Any]]
 
 
-class Picture(Figure):
+class _Picture(Figure):
     """A figure that notebooks show, with pyplot or without."""
 
     def _repr_png_(self) -> bytes:
@@ -58,7 +58,7 @@ def comparison(rows: Sequence[Any], tol: float | None = None) -> Figure:
     """
     problems = list(dict.fromkeys(row.problem for row in rows))
     names = list(dict.fromkeys(row.method for row in rows))
-    figure = Picture(figsize=(12, 0.8 + 3.4 * len(problems)), layout="constrained")
+    figure = _Picture(figsize=(12, 0.8 + 3.4 * len(problems)), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(problems), 3, squeeze=False, sharey="row")
     for line, problem in zip(panels, problems, strict=True):
