@@ -66,9 +66,9 @@ def methods(m: float, L: float, factor: float) -> list[SplittingMethod]:
     ]
 
 
-@pytest.mark.parametrize("second", list(SECOND))
 @quick
 @given(
+    second=st.sampled_from(list(SECOND)),
     m=st.floats(0.1, 1.0),
     ratio=st.floats(1.05, 4.0),
     factor=st.floats(0.1, 3.0),
@@ -104,13 +104,12 @@ def _distances_fall(method: Any, A: Any, B: Any, start: torch.Tensor, rate: floa
 @pytest.mark.parametrize("second", list(SECOND))
 def test_no_false_alarm(second: str, dtype: torch.dtype) -> None:
     """Warnings are errors in these tests."""
-    for seed in range(3):
-        for kind in ("rotation", "random"):
-            A = operator(0.3, 1.2, kind, seed)
-            A = Affine(Dense(A.linear.to_dense().to(dtype)), A.b.to(dtype), claim=A.claim)
-            for method in (PeacemanRachford("auto"), DouglasRachford("auto"), ForwardBackward("auto")):
-                result = solve(method, A, SECOND[second], check_every=1)
-                assert not result.rate_excess > 1.5
+    for kind in ("rotation", "random"):
+        A = operator(0.3, 1.2, kind, 0)
+        A = Affine(Dense(A.linear.to_dense().to(dtype)), A.b.to(dtype), claim=A.claim)
+        for method in (PeacemanRachford("auto"), DouglasRachford("auto"), ForwardBackward("auto")):
+            result = solve(method, A, SECOND[second], check_every=1)
+            assert not result.rate_excess > 1.5
 
 
 def test_a_wrong_claim_is_noticed() -> None:
