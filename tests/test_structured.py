@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monops import BlockSpace, Dense, Diagonal, FromScipy, Identity, multi_tier, verify
-from monops.errors import DTypeError, MonopsError, NonFiniteError, OptionError, ShapeError, SingularError
+from monops.errors import DTypeError, MonopsError, NonFiniteError, ShapeError, SingularError
 from monops.linear import (
     BlockDiagonal,
     Blocks,
@@ -20,7 +20,6 @@ from monops.linear import (
     CirculantPlusGram,
     CircularConv,
     Decimated,
-    FiniteDifference,
     Interpolated,
     Krylov,
     Restriction,
@@ -185,11 +184,6 @@ ones = torch.ones(2, 2, 3)
         (lambda: StridedCircularConv(torch.ones(2, 2, 7), (6,), 2), ShapeError, "no larger than the grid"),
         (lambda: Restriction((4,), (3,), (2,)), ShapeError, r"within \(4,\), got one of shape \(3,\) from \(2,\)"),
         (lambda: ZeroPad((4, 4), (3,)), ShapeError, "a box within"),
-        (lambda: FiniteDifference((4, 3), (0, -2)), OptionError, r"distinct axes of the domain \(4, 3\), got \(0, -2"),
-        (lambda: FiniteDifference((4, 3), (2,)), OptionError, "distinct axes"),
-        (lambda: FiniteDifference((4,), ()), OptionError, "distinct axes"),
-        (lambda: FiniteDifference(()), OptionError, "distinct axes"),
-        (lambda: FiniteDifference((4, -1)), ShapeError, "sizes ≥ 0"),
         (lambda: padded_grid((4, 4), (3,)), ShapeError, "as many sizes of the kernel"),
         (lambda: CircularConv(cast(Any, np.ones((2, 2, 3))), (6,)), DTypeError, "a tensor as weight, got ndarray"),
         (lambda: BlockSpace(()), ShapeError, "at least one part"),
