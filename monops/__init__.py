@@ -1,6 +1,7 @@
 """monops: monotone and linear operators, splitting methods, and equilibria with exact derivatives, on PyTorch."""
 
 from monops import errors, functions, linear, monotone, nn, splitting
+from monops.comparison import Comparison, choose, compare
 from monops.errors import ConvergenceWarning, MonopsError, MonopsWarning
 from monops.functions import (
     ELU,
@@ -134,6 +135,7 @@ __all__ = [
     "Broyden",
     "ChambollePock",
     "CircularConv",
+    "Comparison",
     "CondatVu",
     "ConvergenceWarning",
     "DavisYin",
@@ -215,6 +217,8 @@ __all__ = [
     "Zero",
     "ZeroOperator",
     "ZeroPad",
+    "choose",
+    "compare",
     "equilibrium",
     "error_bound",
     "errors",

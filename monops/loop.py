@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -21,6 +23,10 @@ from monops.splitting.state import each, first
 
 # Finished samples are taken out of the batch once they are this share of what is left of it.
 COMPACT_SHARE = 0.25
+# A residual stands still where it has stayed within this share of itself, or this many roundings where that is more.
+STILL, STILL_ROUNDINGS = 1e-6, 1e3
+# From which step on it is asked whether residuals stand still, and at how many looks they must have been seen to.
+PATIENCE, LOOKS = 200, 5
 
 
 class Progress(NamedTuple):
@@ -74,6 +80,9 @@ class Loop:
         self.sample_steps = np.zeros(batch, dtype=int)
         self.done = np.zeros(batch, dtype=bool)
         self.unfinished = self.done.size
+        self.stalled = np.zeros(batch, dtype=bool)
+        self.still = max(STILL, STILL_ROUNDINGS * eps)
+        self.mark: tuple[int, np.ndarray, Array] | None = None  # a step, the rows then, and ‖state‖ of each
         self.is_aside = np.zeros(batch, dtype=bool)
         self.aside: tuple[Array, State] | None = None  # points and states, for the whole batch
         # Grown by doubling: a small array kept at each check would cut up the memory which the states leave free.
@@ -99,16 +108,61 @@ class Loop:
             state, point = now.state, now.approximation()
             del now
             finished = self._look(gap, point, steps)
+            finished |= self._mark_stalled(state, steps)
             if callback is not None:
-                callback(Progress(steps, self.residual[self.rows], state, point))
+                try:
+                    callback(Progress(steps, self.residual[self.rows], state, point))
+                except BaseException as error:
+                    with contextlib.suppress(AttributeError):  # of exceptions that take no attributes
+                        error.result = self._partial(point, state, steps)  # type: ignore[attr-defined]
+                    raise
             if finished and compact and self.unfinished:
                 self._set_aside(self.done[self.rows], point, state)
                 plan, state = self._compact(plan, state)
+        return self._whole(point, state, steps)
+
+    def _whole(self, point: Array, state: State, steps: int, interrupted: bool = False) -> Result:
+        """The result for the whole batch, with those that were set aside."""
         if self.aside is not None:
             self._set_aside(np.ones_like(self.done[self.rows]), point, state)
             point, state = self.aside
         self.sample_steps[~self.done] = steps
-        return self._result(point, state, steps)
+        return self._result(point, state, steps, interrupted)
+
+    def _partial(self, point: Array, state: State, steps: int) -> Result:
+        """What there is so far, for a callback that raised."""
+        return self._whole(point, state, steps, interrupted=self.unfinished > 0)
+
+    def _mark_stalled(self, state: State, steps: int) -> bool:
+        """Give samples up whose residual has stood still for half of all steps, and tell whether there were any.
+
+        Asked each time the number of steps has doubled, so it costs nothing in between. Where there is no solution, the
+        states of averaged methods end up moving on by the same vector for ever (Pazy 1971). But so they do on the way
+        to a distant solution; so states that are on their way back, nearer to 0 than before, are not given up.
+        """
+        before = self.mark
+        if steps < (PATIENCE if before is None else 2 * before[0]) or not self.unfinished:
+            return False
+        arrays: list[Array] = []
+        each(lambda s: arrays.append(s), state)
+        batch = self.done.ndim
+        # Members without the axes of a point (counters, say) have no size to compare.
+        points = [s for s in arrays if s.ndim == len(self.shape) and s.shape[:batch] == arrays[0].shape[:batch]]
+        self.mark = steps, self.rows, sum(norm(detach(s), s.ndim - batch) ** 2 for s in points) ** 0.5
+        if before is None:
+            return False
+        looked = self.history[bisect.bisect_left(self.checks, before[0]) : len(self.checks), self.rows]
+        with np.errstate(invalid="ignore"):
+            newly = (looked.max(0) <= (1 + self.still) * looked.min(0)) & ~self.done[self.rows]
+        if len(looked) < LOOKS or not newly.any():
+            return False
+        sizes_before = np.full(self.done.shape, np.nan)
+        sizes_before[before[1]] = to_numpy(before[2])
+        newly &= to_numpy(self.mark[2]) >= (1 - self.still) * sizes_before[self.rows]
+        self.stalled[self.rows] |= newly
+        self.done[self.rows] |= newly
+        self.unfinished = int(self.done.size - self.done.sum())
+        return bool(newly.any())
 
     def _sizes(self, gap: Array | tuple[Array, ...]) -> Array:
         """‖gap‖ of each sample."""
@@ -132,7 +186,7 @@ class Loop:
         going = ~self.done[self.rows]
         self.residual[self.rows] = np.where(going, residual, self.residual[self.rows])
         self._remember(steps)
-        self.done = (self.residual <= self.tol) | ~np.isfinite(self.residual)
+        self.done = (self.residual <= self.tol) | ~np.isfinite(self.residual) | self.stalled
         self.sample_steps[self.rows] = np.where(going, steps, self.sample_steps[self.rows])
         self.unfinished = int(self.done.size - self.done.sum())
         return bool((going & self.done[self.rows]).any())
@@ -176,9 +230,13 @@ class Loop:
         self.rows = self.rows[~done]
         return plan, each(lambda s: self.A.arrange(s[index]) if s.ndim == len(self.shape) else s[index], state)
 
-    def _result(self, point: Array, state: State, steps: int) -> Result:
+    def _result(self, point: Array, state: State, steps: int, interrupted: bool) -> Result:
         if not np.isfinite(self.residual[self.sample_steps > 0]).all():
             status = Status.NON_FINITE
+        elif self.stalled.any():
+            status = Status.STALLED
+        elif interrupted:
+            status = Status.INTERRUPTED
         else:
             status = Status.MAX_STEPS if self.unfinished else Status.CONVERGED
         history = self.history[: len(self.checks)]

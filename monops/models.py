@@ -1,28 +1,32 @@
 """Whole models around an equilibrium layer, those of the paper for MNIST among them."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
-from monops import splitting
 from monops.functions import ReLU
 from monops.nn import Equilibrium, MonotoneConv, MonotoneDense, MonotoneLinear, MonotoneMultiTier
-from monops.splitting import PeacemanRachford, SplittingMethod
+from monops.splitting import (
+    DouglasRachford,
+    ForwardBackward,
+    ForwardBackwardForward,
+    ForwardReflectedBackward,
+    PeacemanRachford,
+    SplittingMethod,
+)
 
 _TUNED = PeacemanRachford("auto")
 
 
-def _methods() -> dict[str, Callable[..., SplittingMethod]]:
-    exported = (getattr(splitting, name) for name in splitting.__all__)
-    classes = (c for c in exported if isinstance(c, type) and issubclass(c, SplittingMethod))
-    names = {re.sub(r"(?<=.)(?=[A-Z])", "-", c.__name__).lower(): c for c in classes}
-    return {name: c for name, c in names.items() if "step" in getattr(c, "__match_args__", ())}
-
-
-METHODS = _methods()
-"""Every splitting method of the package with a step, by its name on the command line."""
+METHODS: dict[str, Callable[..., SplittingMethod]] = {
+    "forward-backward": ForwardBackward,
+    "peaceman-rachford": PeacemanRachford,
+    "douglas-rachford": DouglasRachford,
+    "forward-backward-forward": ForwardBackwardForward,
+    "forward-reflected-backward": ForwardReflectedBackward,
+}
+"""The methods that the command line knows: with a step, and for a monotone matrix that is not symmetric."""
 
 
 class Classifier(nn.Module):

@@ -39,6 +39,49 @@ def report(figures: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def comparison(rows: Sequence[Any], tol: float | None = None) -> Figure:
+    """Residual against steps, operator calls and seconds: one line a method, one row of panels a problem.
+
+    Args:
+        rows: the trials of a `monops.comparison.Comparison`; those refused are left out.
+        tol: drawn as a dashed line.
+    """
+    problems = list(dict.fromkeys(row.problem for row in rows))
+    names = list(dict.fromkeys(row.method for row in rows))
+    figure = Figure(figsize=(12, 0.8 + 3.4 * len(problems)), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(problems), 3, squeeze=False, sharey="row")
+    for line, problem in zip(panels, problems, strict=True):
+        for row in rows:
+            if row.problem == problem and row.status is not None:
+                for axes, x in zip(line, (row.steps, row.calls, [1e3 * t for t in row.seconds]), strict=True):
+                    _residual(axes, x, row.residual, row.method, names.index(row.method))
+        for axes, what in zip(line, ("steps", "operator calls", "milliseconds"), strict=True):
+            if tol is not None:
+                axes.axhline(tol, color="0.4", linewidth=1, linestyle="--", label=f"tolerance {tol:g}")
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            _frame(axes, problem, what, "relative residual" if axes is line[0] else "")
+    lines = {str(shown.get_label()): shown for axes in panels.flat for shown in axes.lines}
+    figure.legend(lines.values(), lines, loc="outside right upper", frameon=False, fontsize="small")
+    return figure
+
+
+def _residual(axes: Axes, x: Sequence[float], residual: Sequence[float], name: str, index: int) -> None:
+    """The line of one method; with more methods than colours, lines are dashed too."""
+    axes.plot(
+        x,
+        residual,
+        color=_COLORS[index % len(_COLORS)],
+        marker=_MARKERS[index % len(_MARKERS)],
+        markevery=max(1, len(residual) // 8),
+        markersize=4,
+        linewidth=1.4,
+        linestyle=("-", "--", "-.", ":")[index // len(_COLORS) % 4],
+        label=name,
+    )
+
+
 def save(figure: Figure, path: str | Path) -> None:
     """Write `figure` to `path` as PNG, at one stroke."""
     canvas = FigureCanvasAgg(figure)
@@ -103,13 +146,17 @@ def _line(axes: Axes, curve: Curve, key: str, label: str, color: str) -> None:
 
 
 def _finish(axes: Axes, title: str, x: str, y: str) -> None:
+    _frame(axes, title, x, y)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(axes.lines) > 1:
+        axes.legend(frameon=False, fontsize="small")
+
+
+def _frame(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_title(title)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=True, which="major", color="0.88", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    if len(axes.lines) > 1:
-        axes.legend(frameon=False, fontsize="small")

@@ -18,11 +18,17 @@ from monops.splitting import SplittingMethod, State
 
 
 class Status(enum.IntEnum):
-    """How a solve ended; for a batch, the worst of its samples."""
+    """How a solve ended; for a batch, the worst of its samples.
+
+    MAX_STEPS: out of steps. INTERRUPTED: the callback raised, see `solve`. STALLED: the residual has come to rest above
+    the tolerance, as where there is no solution, or a method cycles. NON_FINITE: a NaN or infinity.
+    """
 
     CONVERGED = 0
     MAX_STEPS = 1
-    NON_FINITE = 2
+    INTERRUPTED = 2
+    STALLED = 3
+    NON_FINITE = 4
 
     def __str__(self) -> str:
         return self.name

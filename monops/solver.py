@@ -53,7 +53,8 @@ def solve(
         max_steps: ≥ 1.
         check_every: convergence is looked at each time after this many steps, ≥ 1: on a GPU the only moments at which
             the host waits for the device. A look at a small state costs about as much as a step.
-        callback: called with a `Progress` at each check.
+        callback: called with a `Progress` at each check. What it raises ends the solve and goes on to the caller as it
+            is, with the `Result` so far as its attribute `result`, of status INTERRUPTED if a sample was not done.
         unroll: track every step with autograd, for which memory grows with the steps; `monops.equilibrium` has the
             derivative without that. Otherwise the result is cut off from any graph.
         compile: fuse the elementwise parts of a step by `torch.compile`, which pays for large states and many solves:
@@ -62,7 +63,11 @@ def solve(
         warn: warn when a sample did not converge.
 
     Returns:
-        A `Result`, whose `status` tells how it ended.
+        A `Result`, whose `status` tells how it ended. STALLED, for what has no solution, say: a residual above the
+        tolerance did not change by more than a millionth (in float32: 1.2e-4) in the second half of all steps, from
+        200 to 400 at the earliest, while the state did not shrink. A sample that is on its way to a solution more than
+        twice as far away as it has come by then, by steps of equal length, is taken for stalled too: start it nearer,
+        or with another step size.
 
     Raises:
         OptionError: an option outside its range, or a `method` which is none.
@@ -101,7 +106,10 @@ def solve(
 def warn_of(result: Result, tol: float) -> None:
     """Warn that a solve did not converge, in the name of the caller's caller."""
     missed = int((~result.converged).sum())
-    how = f"after {result.steps} steps" if result.status is Status.MAX_STEPS else "with a NaN or infinity"
+    how = {
+        Status.NON_FINITE: "with a NaN or infinity",
+        Status.STALLED: f"since residuals stand still after {result.steps} steps (no solution, or a cycle)",
+    }.get(result.status, f"after {result.steps} steps")
     warnings.warn(
         f"{type(result.method).__name__}: {missed} of {result.converged.size} samples not converged {how}; largest "
         f"residual {result.residual.max():.2e}, tolerance {tol:.2e}",

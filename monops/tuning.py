@@ -152,15 +152,16 @@ def _balanced(method: SplittingMethod, A: MonotoneOperator, B: MonotoneOperator,
     for _ in range(12):
         trial = method.with_step(step)
         loop = Loop(trial, A, B, z0, 1e-12, 0.0)
-        state, point = loop.start, z0
+        state, before, moved, apart = loop.start, z0, 0.0, 0.0
         for _ in range(8):
             now = trial.advance(loop.plan, state)
-            state, before, point = now.state, point, now.approximation()
-        moved = float(norm(point - before, rank).mean())
-        apart = step * float(loop._sizes(now.gap()).mean())
-        if not (math.isfinite(moved) and math.isfinite(apart) and moved > 0 and apart > 0):
+            state, point = now.state, now.approximation()
+            moved += float(norm(point - before, rank).mean())
+            apart += step * float(loop._sizes(now.gap()).mean())
+            before = point
+        if not 0 < moved + apart < math.inf:
             break
-        ratio = min(max(math.sqrt(moved / apart), 0.1), 10.0)
+        ratio = math.sqrt((moved + 0.01 * apart) / (apart + 0.01 * moved))
         step = _accepted(method, A, B, step * ratio)
         if 0.7 < ratio < 1.4:
             break

@@ -200,7 +200,7 @@ def test_the_report_of_a_training(data: Dataset, tmp_path: Path) -> None:
     assert 0 < figures["relative_error_bound"] < 0.2
     assert figures["error_bound"] > 0
     assert (figures["tol"], figures["seed"], figures["threads"]) == (1e-2, 0, 1)
-    assert set(figures["convergence"]) == set(METHODS)
+    assert set(figures["convergence"]) == {"forward-backward", "peaceman-rachford", "douglas-rachford"}
     residuals = {name: run["residual"] for name, run in figures["convergence"].items()}
     assert all(residual[-1] <= 1e-6 for residual in residuals.values())
     fastest_first = ["peaceman-rachford", "douglas-rachford", "forward-backward"]

@@ -39,6 +39,7 @@ from monops.reference import linear as reference_linear
 from monops.reference.functions import FUNCTIONS
 from monops.report import Check
 from monops.testing import catalogue
+from monops.testing.problems import kind_for, random_problems
 
 D = torch.float64
 CHECKED = [kind for kind in KINDS if kind != "numpy32"]
@@ -79,7 +80,8 @@ def test_nothing_is_left_out(reports: dict[str, Report], kind: str) -> None:
     for name in catalogue.FUNCTIONS:
         for what in ("value", "prox, step 0.1", "derivative of the prox, step 7", "prox of the conjugate, step 1"):
             assert f"{name}: {what}" in names
-        for method in catalogue.METHODS:
+    for method, make in catalogue.METHODS.items():
+        for name in random_problems(0, kind_for(make(), 0)):
             assert f"{method}, {name}: equilibrium" in names
             for part in ("M", "b"):
                 assert (f"{method}, {name}: gradient in {part}" in names) is not is_numpy

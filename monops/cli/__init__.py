@@ -1,4 +1,4 @@
-"""The command line: `monops train digits`, `monops train mnist`, `monops verify`.
+"""The command line: `monops train`, `monops verify`, `monops bench`, `monops new-method`.
 
 Exit codes: 0 for success; 1 where `monops verify` finds a failure; 2 for what the caller can put
 right (an option, a file, a checkpoint, a solve that diverged); 130 when interrupted.

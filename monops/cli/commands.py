@@ -14,7 +14,7 @@ from rich.text import Text
 
 from monops import data
 from monops.checkpoint import remove_partial, write_atomically
-from monops.cli.display import TrainingProgress, checks_table, figures_table, warnings_on
+from monops.cli.display import TrainingProgress, checks_table, comparison_tables, figures_table, warnings_on
 from monops.data import Dataset
 from monops.errors import OptionError
 from monops.models import METHODS
@@ -153,6 +153,68 @@ def verify(
         _write_json(json_file, {"device": device or "cpu", "dtype": dtype, **report.to_dict()})
     if not report.passed:
         raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    methods: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,NAME,…", help="Splitting methods.", show_default="all that take the problem"),
+    ] = None,
+    problems: Annotated[str | None, typer.Option(metavar="NAME,NAME,…", show_default="all")] = None,
+    device: Device = None,
+    dtype: DType = None,
+    tol: Annotated[float, typer.Option(help="Relative residual at which a solve ends.")] = 1e-4,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw residuals into this PNG file.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Compare splitting methods on fixed problems: steps, operator calls and measured time.
+
+    Problems: equilibrium-1 and equilibrium-0.05 (87 units, 128 samples, m = 1 and 0.05), lasso, nonnegative,
+    total-variation.
+    """
+    from monops import bench as benchmarks
+
+    precision = dtype or "float32"
+    check_choice("dtype", precision, DTYPES)
+    check_device(device or "cpu")
+    for option, path in (("--plot", plot), ("--json", json_file)):
+        if path is not None:
+            _require_writable(option, path, folder=False)
+    if plot is not None:
+        from monops import plots  # here, so that what is missing is said before the work
+    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    chosen = _listed(methods) if methods is not None else tuple(benchmarks.METHODS)
+    with warnings_on(errors), console.status("comparing") as status:
+        result = benchmarks.run(
+            chosen,
+            _listed(problems) if problems is not None else tuple(benchmarks.PROBLEMS),
+            device=device or "cpu",
+            dtype=DTYPES[precision],
+            tol=tol,
+            progress=lambda name: status.update(f"comparing {name}"),
+        )
+    for shown in comparison_tables(result, refusals=methods is not None):
+        console.print(shown)
+    if plot is not None:
+        plots.save(result.plot(), plot)
+    if json_file is not None:
+        _write_json(json_file, {"device": device or "cpu", "dtype": precision, **result.to_dict()})
+
+
+@app.command("new-method")
+def new_method(name: Annotated[str, typer.Argument(help="Such as my-method or MyMethod.")]) -> None:
+    """Write a splitting method that works and its test into this folder, to be changed into your own."""
+    from monops.scaffold import new_method as write
+
+    method, test = write(name)
+    Console(highlight=False).print(
+        Text(f"wrote {method} and {test}; try them: python -m pytest {test}"), soft_wrap=True
+    )
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _options(

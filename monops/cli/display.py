@@ -8,11 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from monops.comparison import Comparison
 from monops.report import Check, Report
 from monops.train import Training
 
@@ -114,6 +116,39 @@ def checks_table(report: Report) -> Table:
             detail = Text(f"  {check.name.partition(': ')[2]}", "red")
             table.add_row(detail, "", f"{check.error:.1e}", f"{check.tolerance:.0e}", "")
     return table
+
+
+def comparison_tables(result: Comparison, refusals: bool) -> Iterator[Table | Text]:
+    """A table for each problem with one row a method, the fastest in bold; then what else there is to say.
+
+    Args:
+        result: the measurements.
+        refusals: whether to show why a method refused a problem, or only how many did.
+    """
+    heads, *lines = result.cells()
+    best = list(result.fastest().values())
+    for problem in dict.fromkeys(row.problem for row in result.rows):
+        table = Table(title=problem, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for heading in heads[1:]:
+            is_text = heading in ("method", "status")
+            table.add_column(heading, justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
+        refused = []
+        for row, (_, *line) in zip(result.rows, lines, strict=True):
+            if row.problem != problem:
+                continue
+            if row.status is None:
+                refused.append(row)
+            else:
+                line[1] = line[1].lower().replace("_", " ")
+                table.add_row(*(Text(cell, "bold" if row in best else "") for cell in line))
+        if table.row_count:
+            yield table
+        if refusals:
+            for row in refused:
+                yield Text(f"{problem}: {row.method} refused: {row.refusal}", "yellow")
+        elif refused:
+            yield Text(f"not for this problem: {', '.join(row.method for row in refused)}")
+    yield Text(f"bold: the fastest by measured time to a residual of {result.tol:g}")
 
 
 def _number(value: float | None) -> str:

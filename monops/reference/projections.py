@@ -190,7 +190,7 @@ JOINT: dict[str, Joint] = {
         lambda x, w, m, c, b: w * np.abs(x) + 0.5 * m * (x - c) ** 2 + b * x,
         lambda x, w, m, c, b: w * np.sign(x) + m * (x - c) + b,
     ),
-    "Huber": _entrywise(
+    "envelope of L1": _entrywise(
         lambda x, w, d: np.where(np.abs(x) > w * d, w * np.abs(x) - 0.5 * w * w * d, x * x / (2 * d)),
         lambda x, w, d: np.clip(x / d, -w, w),
     ),

@@ -98,19 +98,23 @@ class SplittingMethod(ABC):
         """The step in (0, ∞) with the smallest `rate(m, L)`, or None where there is none."""
         return None
 
-    def require_step_below(self, bound: float, why: str) -> float:
-        """The step, once it is certain that it is less than `bound`; `why` is for the message.
+    def require_step_below(self, bound: Callable[[], tuple[float, str]]) -> float:
+        """The step, once it is certain that it is less than the bound.
 
-        A method with the field `allow_unproven` takes any step where that is true.
+        `bound` gives that number, and what it is, for the message. It is not called for a method whose field
+        `allow_unproven` is true, which takes any step.
 
         Raises:
             StepSizeError: the step is not in (0, bound).
         """
         step = self._numeric_step()
-        if not (step < bound or getattr(self, "allow_unproven", False)):
+        if getattr(self, "allow_unproven", False):
+            return step
+        limit, why = bound()
+        if not step < limit:
             beyond = ", or allow_unproven=True" if hasattr(self, "allow_unproven") else ""
             raise StepSizeError(
-                f"{type(self).__name__} wants a step in (0, {bound:.6g}), {why}, got {step:g}; "
+                f"{type(self).__name__} wants a step in (0, {limit:.6g}), {why}, got {step:g}; "
                 f"take a smaller one{beyond}"
             )
         return step

@@ -10,7 +10,7 @@ from monops.arrays import Array
 from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import take_apart, two_terms
+from monops.splitting.parts import take_apart, twice_cocoercivity, two_terms
 
 
 class PrimalDual(NamedTuple):
@@ -55,9 +55,7 @@ class CondatVu(SplittingMethod):
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         first, C = two_terms(A)
         inner, K, K_H, norm = take_apart(B)
-        tau = self.require_step_below(
-            2 * C.cocoercivity, f"which is (0, 2β) for the cocoercivity β of {type(C).__name__}"
-        )
+        tau = self.require_step_below(lambda: twice_cocoercivity(C))
         limit = dual_limit(tau, norm, C)
         sigma = 0.99 * min(limit, 1e6 / tau) if self.dual_step is None else self.dual_step
         if not (0 < sigma <= limit * (1 + 1e-12) or self.allow_unproven):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from monops.arrays import Array
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import two_terms
+from monops.splitting.parts import twice_cocoercivity, two_terms
 
 Plan = tuple[Resolvent, Resolvent, MonotoneOperator]
 
@@ -39,8 +39,7 @@ class DavisYin(SplittingMethod):
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Plan:
         first, C = two_terms(A)
-        bound = 2 * C.cocoercivity
-        step = self.require_step_below(bound, f"which is (0, 2β) for the cocoercivity β of {type(C).__name__}")
+        step = self.require_step_below(lambda: twice_cocoercivity(C))
         return first.resolvent(step), B.resolvent(step), C
 
     def advance(self, plan: Plan, z: Array) -> Step:

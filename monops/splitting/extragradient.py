@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from monops.arrays import Array
@@ -10,7 +9,7 @@ from monops.errors import ConditionError
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.forward_backward_forward import two_look_best_step, two_look_rate
-from monops.splitting.parts import require_lipschitz
+from monops.splitting.parts import share_of_lipschitz
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,7 @@ class Extragradient(SplittingMethod):
                 f"Extragradient wants a subdifferential or a normal cone as B, got {type(B).__name__}, which is not "
                 "known to be one; take ForwardBackwardForward, or allow_unproven=True"
             )
-        L = require_lipschitz(self, A)
-        bound = 1 / L if L > 0 else math.inf
-        return A, B.resolvent(self.require_step_below(bound, f"which is (0, 1/L) for L = {L:.6g}"))
+        return A, B.resolvent(self.require_step_below(lambda: share_of_lipschitz(self, A, 1.0, "1/L")))
 
     def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
         A, J_B = plan

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from monops.arrays import Array, device_of, full, namespace
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import rank_of, require_gradient
+from monops.splitting.parts import rank_of, require_gradient, share_of_lipschitz
 from monops.splitting.state import per_sample
 
 
@@ -52,9 +52,7 @@ class FISTA(SplittingMethod):
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         if not self.allow_unproven:
             require_gradient(self, A)
-        L = A.lipschitz
-        bound = 1 / L * (1 + 1e-12) if L > 0 else math.inf
-        step = self.require_step_below(bound, f"which is (0, 1/L] for L = {L:.6g}")
+        step = self.require_step_below(lambda: share_of_lipschitz(self, A, 1 + 1e-12, "1/L]"))
         return A, B.resolvent(step), rank_of(A, B)
 
     def start(self, plan: tuple[Any, ...], z0: Array) -> Inertial:

@@ -33,11 +33,14 @@ class ForwardBackward(SplittingMethod):
     allow_unproven: bool = False
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
-        why = (
+        return A, B.resolvent(self.require_step_below(lambda: (2 * A.cocoercivity, self._why(A))))
+
+    @staticmethod
+    def _why(A: MonotoneOperator) -> str:
+        return (
             f"which is (0, 2β) for the cocoercivity β of A (β = m/L² with m = {A.strong_monotonicity:.6g}, "
             f"L = {A.lipschitz:.6g} if nothing better is known)"
         )
-        return A, B.resolvent(self.require_step_below(2 * A.cocoercivity, why))
 
     def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
         A, J_B = plan

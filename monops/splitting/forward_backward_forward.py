@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from monops.arrays import Array
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import require_lipschitz
+from monops.splitting.parts import share_of_lipschitz
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,7 @@ class ForwardBackwardForward(SplittingMethod):
     allow_unproven: bool = False
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
-        L = require_lipschitz(self, A)
-        bound = 1 / L if L > 0 else math.inf
-        return A, B.resolvent(self.require_step_below(bound, f"which is (0, 1/L) for L = {L:.6g}"))
+        return A, B.resolvent(self.require_step_below(lambda: share_of_lipschitz(self, A, 1.0, "1/L")))
 
     def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
         A, J_B = plan

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from monops.arrays import Array
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import require_lipschitz
+from monops.splitting.parts import share_of_lipschitz
 
 
 class Reflected(NamedTuple):
@@ -41,9 +41,7 @@ class ForwardReflectedBackward(SplittingMethod):
     allow_unproven: bool = False
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
-        L = require_lipschitz(self, A)
-        bound = 1 / (2 * L) if L > 0 else math.inf
-        return A, B.resolvent(self.require_step_below(bound, f"which is (0, 1/(2L)) for L = {L:.6g}"))
+        return A, B.resolvent(self.require_step_below(lambda: share_of_lipschitz(self, A, 0.5, "1/(2L)")))
 
     def start(self, plan: tuple[MonotoneOperator, Resolvent], z0: Array) -> Reflected:
         return Reflected(z0, plan[0].apply(z0))

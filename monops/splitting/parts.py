@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from monops.errors import ConditionError
@@ -55,14 +56,21 @@ def require_gradient(method: object, A: MonotoneOperator) -> None:
         )
 
 
-def require_lipschitz(method: object, A: MonotoneOperator) -> float:
-    """The Lipschitz constant of A, where it has one."""
-    if not A.lipschitz < float("inf"):
+def share_of_lipschitz(method: object, A: MonotoneOperator, share: float, name: str) -> tuple[float, str]:
+    """share/L for the Lipschitz constant L of A, and what it is, for `require_step_below`."""
+    L = A.lipschitz
+    if not math.inf > L:
         raise ConditionError(
             f"{type(method).__name__} wants a single-valued Lipschitz operator as A, but {type(A).__name__} has "
-            f"lipschitz = {A.lipschitz}; exchange A and B, or take a method that uses A's resolvent"
+            f"lipschitz = {L}; exchange A and B, or take a method that uses A's resolvent"
         )
-    return A.lipschitz
+    closed = name if name.endswith("]") else f"{name})"
+    return share / L if L > 0 else math.inf, f"which is (0, {closed} for L = {L:.6g}"
+
+
+def twice_cocoercivity(C: MonotoneOperator) -> tuple[float, str]:
+    """2β for the cocoercivity β of C, and what it is, for `require_step_below`."""
+    return 2 * C.cocoercivity, f"which is (0, 2β) for the cocoercivity β of {type(C).__name__}"
 
 
 def affine_part(method: object, A: MonotoneOperator) -> Affine:

@@ -59,7 +59,7 @@ def check_function(
     laws = Laws.of(f, seed, dtype, getattr(samples, "device", "cpu"), tol)
     x = laws.normal(20, *(5, 3, 2, 1)[: f.axes], scale=2.0) if samples is None else samples
     laws.true("these are laws of convex functions", f.is_convex, found=f"{type(f).__name__} says it is not convex")
-    with torch.no_grad():
+    with torch.no_grad(), laws.trying("the laws of a convex function"):
         for step in steps:
             p = _arrays(laws, f, x, step)
             _minimiser(laws, f, x, p, step)

@@ -91,5 +91,5 @@ JOINT: dict[str, Callable[[Draw], JointCase]] = {
     "Rescaled": lambda draw: JointCase(Support(0.0, 1.0).rescale(-2.0), "rescaled hinge", {"s": -2.0}),
     "Perturbed": _perturbed,
     "Precomposed": _precomposed,
-    "MoreauEnvelope": lambda draw: JointCase(L1(0.5).envelope(0.25), "Huber", {"w": 0.5, "d": 0.25}),
+    "MoreauEnvelope": lambda draw: JointCase(L1(0.5).envelope(0.25), "envelope of L1", {"w": 0.5, "d": 0.25}),
 }

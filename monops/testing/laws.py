@@ -26,17 +26,19 @@ class Laws:
         what: the thing, for messages.
         draw: the source of its inputs, with their dtype and device.
         tol: the largest relative error; the dtype's ε to the power ⅔ unless given (4e-11, or 2e-5 in float32).
+        seed: of the inputs, for messages.
     """
 
     what: str
     draw: Draw
     tol: float
+    seed: int = 0
 
     @classmethod
     def of(cls, thing: object, seed: int, dtype: DType, device: Any, tol: float | None) -> Laws:
         """Laws about `thing`, with inputs of this dtype and device."""
         draw = Draw(seed, dtype=dtype, device=device)
-        return cls(type(thing).__name__, draw, epsilon(draw.dtype) ** (2 / 3) if tol is None else tol)
+        return cls(type(thing).__name__, draw, epsilon(draw.dtype) ** (2 / 3) if tol is None else tol, seed)
 
     def normal(self, *shape: int, scale: float = 1.0) -> Array:
         """Random normal numbers."""
@@ -86,11 +88,31 @@ class Laws:
         """Raise if what is inside writes to `x`."""
         before = to_numpy(x).copy()
         yield
-        self.true("inputs are left untouched", np.array_equal(to_numpy(x), before, equal_nan=True))
+        changed = ~((to_numpy(x) == before) | (np.isnan(before) & np.isnan(to_numpy(x))))
+        if changed.any():
+            i = tuple(np.argwhere(changed)[0].tolist())
+            found = f"entry {i} of an input of shape {before.shape} was {before[i]:.6g} and became {to_numpy(x)[i]:.6g}"
+            self.fail("inputs are left untouched", "", found)
+
+    @contextmanager
+    def trying(self, what: str) -> Iterator[None]:
+        """Say what was tried, in a note on an error that comes from the thing itself, not from a law."""
+        try:
+            yield
+        except BrokenLaw:
+            raise
+        except Exception as error:
+            error.add_note(f"raised by {self.what} while the battery tried: {what} [{self._inputs('')}]")
+            raise
 
     def fail(self, law: str, on: str, found: str) -> None:
         """Raise: the law does not hold."""
-        raise BrokenLaw(f"{self.what}: {law}{f' [{on}]' if on else ''}: {found}")
+        raise BrokenLaw(f"{self.what}: {law} [{self._inputs(on)}]: {found}")
+
+    def _inputs(self, on: str) -> str:
+        """What the law was tried on: enough to have the same inputs again."""
+        dtype = "" if str(self.draw.dtype) in on else str(self.draw.dtype)
+        return ", ".join(filter(None, [on, dtype, f"seed {self.seed}"]))
 
 
 def inner(x: Array, y: Array, axes: int) -> Array:

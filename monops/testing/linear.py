@@ -47,7 +47,7 @@ def check_linear_operator(
         >>> check_linear_operator(Diagonal(torch.tensor([1.0, 2.0])), np.diag([1.0, 2.0]))
     """
     laws = Laws.of(op, seed, op.dtype, op.device, tol)
-    with torch.no_grad():
+    with torch.no_grad(), laws.trying("the laws of a linear operator"):
         x = laws.normal(*op.batch, *op.domain)
         laws.same_kind("op(x) keeps batch, dtype and device", op(x), x, (*op.batch, *op.codomain))
         dense = to_numpy(op.to_dense()).astype(np.float64)

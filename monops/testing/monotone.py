@@ -63,7 +63,7 @@ def check_monotone_operator(
         batch = () if like is None else tuple(like.shape[: like.ndim - len(domain)])
         samples = laws.normal(*(batch or (12,)), *domain, scale=2.0)
     rank = len(domain)
-    with torch.no_grad():
+    with torch.no_grad(), laws.trying("the laws of a monotone operator"):
         zero = A.zero()
         if zero is not None:
             tail = tuple(zero.shape[zero.ndim - rank :])

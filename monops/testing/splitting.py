@@ -66,20 +66,26 @@ def check_splitting_method(
     method = method if isinstance(method, SplittingMethod) else method()
     problems = random_problems(seed, kind_for(method, seed))
     laws = Laws.of(method, seed, dtypes[0], device, None)
-    _solution(laws, method, problems["SquaredL2"], max_steps, "f = SquaredL2")
+    with laws.trying("to solve a problem with f = SquaredL2"):
+        _solution(laws, method, problems["SquaredL2"], max_steps, "f = SquaredL2")
     with torch.no_grad():
-        _gap(laws, method, problems["SquaredL2"])
-        for problem in problems.values():
-            _rate(laws, method, problem)
+        with laws.trying("what the gap means, with f = SquaredL2"):
+            _gap(laws, method, problems["SquaredL2"])
+        for name, problem in problems.items():
+            with laws.trying(f"what rate(m, L) and best_step(m, L) promise, with f = {name}"):
+                _rate(laws, method, problem)
     for dtype in dtypes:
         laws = Laws.of(method, seed, dtype, device, None)
         for name, problem in problems.items():
             if dtype is dtypes[0] or name in OFTEN:
                 on = f"f = {name}, {laws.draw.dtype}"
-                _solution(laws, method, problem, max_steps, on)
+                with laws.trying(f"to solve a problem with {on}"):
+                    _solution(laws, method, problem, max_steps, on)
                 if dtype is torch.float64:
-                    _gradient(laws, method, problem, on)
-        _failures(laws, method, problems.get("Tanh", problems["SquaredL2"]), max_steps)
+                    with laws.trying(f"the gradient of equilibrium through it, with {on}"):
+                        _gradient(laws, method, problem, on)
+        with laws.trying("two steps only, and a NaN in one sample"):
+            _failures(laws, method, problems.get("Tanh", problems["SquaredL2"]), max_steps)
 
 
 def _steps(method: SplittingMethod, L: float) -> Iterator[tuple[SplittingMethod, float]]:
@@ -152,7 +158,8 @@ def _failures(laws: Laws, method: SplittingMethod, problem: Problem, max_steps: 
         spoilt = solve(method, *replace(problem, b=b).operators(laws.draw), max_steps=max_steps)
         clean = solve(method, A, B, max_steps=max_steps)
     laws.true("a NaN is reported", spoilt.status is Status.NON_FINITE, "", spoilt.status.name)
-    laws.true("a NaN spoils its own sample only", spoilt.converged.tolist() == [i != 2 for i in range(len(b))])
+    law, found = "a NaN spoils its own sample only", spoilt.converged.tolist()
+    laws.true(law, found == [i != 2 for i in range(len(b))], "NaN in sample 2", f"converged is {found}")
     others = np.arange(len(b)) != 2
     laws.equal("samples beside a NaN are solved", to_numpy(spoilt.point)[others], to_numpy(clean.point)[others])
 
@@ -204,7 +211,9 @@ def _rate(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
         if rate is None:
             continue
         laws.true("a rate lies in [0, 1]", 0 <= rate <= 1, on, f"{rate}")
-        laws.true("no rate without strong monotonicity beats 1", (trial.rate(0.0, L) or 1.0) >= 1, on)
+        flat = trial.rate(0.0, L)
+        law = "no rate without strong monotonicity beats 1"
+        laws.true(law, flat is None or flat >= 1, on, f"rate(m=0, L={L:.3g}) is {flat}")
         plan = trial.prepare(A, B)
         limit = solve(trial, A, B, tol=1e-3 * laws.tol, max_steps=20000, warn=False).state
         for spread in (10.0, 1.0, 0.01):

@@ -1,0 +1,192 @@
+"""How a solve ends where it does not converge: residuals at rest, and callbacks that raise."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import monops as mo
+from monops import Status
+from monops.errors import ConvergenceWarning
+from monops.linear import Dense
+from monops.loop import Progress
+
+
+def boxes(*lower: float) -> tuple[Any, Any]:
+    """Two boxes, one a sample for each lower bound: [0, 1] and [lower, ∞)."""
+    low = torch.tensor(lower, dtype=torch.float64)[:, None]
+    return mo.NormalCone(mo.Box(0.0, 1.0)), mo.NormalCone(mo.Box(low, torch.full_like(low, 9.0)))
+
+
+START = torch.full((2, 3), 0.3, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("method", [mo.DouglasRachford(1.0), mo.PeacemanRachford(0.5), mo.ProjectiveSplitting(1.0)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_disjoint_sets_end_as_stalled(method: Any, dtype: torch.dtype) -> None:
+    A, B = mo.NormalCone(mo.Box(0.0, 1.0)), mo.NormalCone(mo.Box(2.0, 3.0))
+    start = torch.tensor([0.3, 0.7, -2.0], dtype=dtype)
+    result = mo.solve(method, A, B, start, max_steps=10**6, warn=False)
+    assert result.status is Status.STALLED
+    assert result.steps < 2000
+    assert not result.converged
+
+
+def test_numpy_stalls_alike() -> None:
+    A, B = mo.NormalCone(mo.Box(0.0, 1.0)), mo.NormalCone(mo.Box(2.0, 3.0))
+    result = mo.solve(mo.DouglasRachford(1.0), A, B, np.array([0.3, 0.7]), max_steps=10**6, warn=False)
+    assert result.status is Status.STALLED
+
+
+def test_a_stalled_sample_does_not_keep_others_from_converging() -> None:
+    result = mo.solve(mo.DouglasRachford(1.0), *boxes(0.5, 2.0), START, max_steps=10**5, warn=False)
+    assert result.status is Status.STALLED
+    assert result.converged.tolist() == [True, False]
+    assert result.sample_steps[0] < 200 <= result.sample_steps[1] == result.steps
+    assert bool((result.point[0] - 0.5).abs().max() < 1e-6)
+
+
+def test_a_stall_is_warned_of() -> None:
+    with pytest.warns(ConvergenceWarning, match="1 of 2 samples not converged since residuals stand still"):
+        mo.solve(mo.DouglasRachford(1.0), *boxes(0.5, 2.0), START, max_steps=10**5)
+
+
+def test_a_method_that_cycles_stalls() -> None:
+    """Peaceman-Rachford on two lines at a right angle: the product of the reflections is -I."""
+    A = mo.NormalCone(mo.Box(torch.tensor([-9.0, 0.0]), torch.tensor([9.0, 0.0])))
+    B = mo.NormalCone(mo.Box(torch.tensor([0.0, -9.0]), torch.tensor([0.0, 9.0])))
+    result = mo.solve(mo.PeacemanRachford(1.0), A, B, torch.tensor([1.0, 1.0]), max_steps=10**5, warn=False)
+    assert result.status is Status.STALLED
+
+
+def test_slow_rates_are_not_called_stalled() -> None:
+    """A linear rate of 1 - 1e-5, over which the residual hardly falls in hundreds of steps."""
+    A = mo.Affine(Dense(torch.diag(torch.tensor([1.0, 1e-5], dtype=torch.float64))), torch.ones(2, dtype=torch.float64))
+    for start in (None, torch.full((2,), 2e5, dtype=torch.float64)):
+        result = mo.solve(mo.DouglasRachford(1.0), A, None, start, tol=1e-9, max_steps=20000, warn=False)
+        assert result.status is Status.MAX_STEPS
+        assert result.steps == 20000
+
+
+def test_sublinear_rates_are_not_called_stalled() -> None:
+    """∇f for f = ¼ x⁴ by its resolvent alone: the distance to 0 falls as 1/√k."""
+
+    class Cube(mo.MonotoneOperator):
+        def apply(self, x: Any) -> Any:
+            return x**3
+
+        def resolvent(self, step: float) -> Any:
+            return Root(step)
+
+    class Root(mo.monotone.Resolvent):
+        def __init__(self, step: float) -> None:
+            self.step = step
+
+        def derivative(self, x: Any) -> Any:
+            raise NotImplementedError
+
+        def __call__(self, x: Any) -> Any:
+            y = x
+            for _ in range(30):
+                y = y - (y + self.step * y**3 - x) / (1 + 3 * self.step * y**2)
+            return y
+
+    start = torch.ones(1, dtype=torch.float64)
+    result = mo.solve(mo.ProximalPoint(1.0), Cube(), None, start, tol=1e-9, max_steps=5000, warn=False)
+    assert result.status is Status.MAX_STEPS
+
+
+def test_the_way_back_from_afar_is_not_called_stalled() -> None:
+    """Steps of equal length towards a box that is 5,000 steps away."""
+    A, B = mo.Subdifferential(mo.L1(1.0)), mo.ZeroOperator()
+    start = torch.full((2,), 5000.0, dtype=torch.float64)
+    result = mo.solve(mo.ProximalPoint(1.0), A, B, start, tol=1e-8, atol=1e-8, max_steps=10**5, warn=False)
+    assert result.status is Status.CONVERGED
+    assert 5000 <= result.steps <= 5020
+
+
+def test_few_looks_are_not_enough() -> None:
+    A, B = mo.NormalCone(mo.Box(0.0, 1.0)), mo.NormalCone(mo.Box(2.0, 3.0))
+    start = torch.zeros(2, dtype=torch.float64)
+    result = mo.solve(mo.DouglasRachford(1.0), A, B, start, max_steps=1000, check_every=250, warn=False)
+    assert result.status is Status.MAX_STEPS
+
+
+class Stop(Exception):
+    """Raised by a callback."""
+
+
+def equilibrium_problem(batch: int | None = 4) -> tuple[Any, Any]:
+    torch.manual_seed(0)
+    scale = torch.logspace(-6, 0, batch or 1, dtype=torch.float64)[:, None]
+    b = torch.randn(batch or 1, 6, dtype=torch.float64) * scale
+    M = torch.eye(6, dtype=torch.float64) + torch.randn(6, 6, dtype=torch.float64).triu(1) / 9
+    return mo.Affine(Dense(M), b if batch else b[0]), mo.Subdifferential(mo.ReLU())
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+def test_what_a_callback_raises_carries_the_partial_result(batch: int | None) -> None:
+    A, B = equilibrium_problem(batch)
+    stop = Stop("enough")
+
+    def callback(progress: Progress) -> None:
+        if progress.step == 6:
+            raise stop
+
+    method = mo.DouglasRachford(0.3)
+    with pytest.raises(Stop) as caught:
+        mo.solve(method, A, B, tol=1e-9, check_every=2, callback=callback)
+    assert caught.value is stop
+    result = stop.result  # type: ignore[attr-defined]
+    assert isinstance(result, mo.Result)
+    assert result.status is Status.INTERRUPTED
+    assert (result.steps, result.history.steps) == (6, [2, 4, 6])
+    same = mo.solve(method, A, B, tol=1e-9, check_every=2, max_steps=6, warn=False)
+    assert torch.equal(result.point, same.point)
+    assert np.array_equal(result.residual, same.residual)
+    assert np.array_equal(result.sample_steps, same.sample_steps)
+    again = mo.solve(method, A, B, result.state, tol=1e-9)
+    assert again.status is Status.CONVERGED
+
+
+def test_samples_set_aside_are_in_the_partial_result() -> None:
+    A, B = equilibrium_problem()
+    start = mo.solve(mo.PeacemanRachford(0.5), A, B, tol=1e-12).point.clone()
+    start[2:] += 1.0  # two samples are done at once
+
+    def callback(progress: Progress) -> None:
+        if len(progress.residual) < 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mo.solve(mo.ForwardBackward(0.3), A, B, start, tol=1e-8, check_every=1, callback=callback)
+    result = caught.value.result  # type: ignore[attr-defined]
+    assert result.status is Status.INTERRUPTED
+    assert tuple(result.point.shape) == (4, 6)
+    assert result.converged.tolist() == [True, True, False, False]
+
+
+def test_equilibrium_lets_the_exception_through_as_it_is() -> None:
+    A, B = equilibrium_problem()
+
+    def callback(progress: Progress) -> None:
+        raise Stop
+
+    with pytest.raises(Stop) as caught:
+        mo.equilibrium(mo.DouglasRachford(0.3), A, B, callback=callback)
+    assert caught.value.result.steps == 10  # type: ignore[attr-defined]
+
+
+def test_an_exception_without_room_for_attributes_still_gets_through() -> None:
+    A, B = equilibrium_problem()
+
+    class Bare(Exception):
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AttributeError(name)
+
+    def callback(progress: Progress) -> None:
+        raise Bare
+
+    with pytest.raises(Bare):
+        mo.solve(mo.DouglasRachford(0.3), A, B, callback=callback)
