@@ -1,7 +1,7 @@
 """monops: monotone and linear operators, splitting methods, and equilibria with exact derivatives, on PyTorch."""
 
 from monops import errors, functions, linear, monotone, nn, splitting
-from monops.comparison import Comparison, choose, compare
+from monops.comparison import choose, compare
 from monops.errors import ConvergenceWarning, MonopsError, MonopsWarning
 from monops.functions import (
     ELU,
@@ -107,6 +107,7 @@ from monops.splitting import (
     SplittingMethod,
     Step,
 )
+from monops.trials import Comparison
 from monops.tuning import StepSearch, search_step, tune
 from monops.verification import verify
 

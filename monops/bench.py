@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from monops.comparison import Comparison, Trial, compare
+from monops.comparison import compare
 from monops.errors import OptionError
 from monops.functions import L1, ReLU
 from monops.linear import Dense, Identity
@@ -17,6 +17,7 @@ from monops.monotone import Affine, MonotoneOperator, Subdifferential
 from monops.splitting import SplittingMethod
 from monops.testing.catalogue import METHODS as CATALOGUE
 from monops.testing.draw import Draw
+from monops.trials import Comparison, Trial
 
 
 class Posed(NamedTuple):

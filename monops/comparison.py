@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,153 +15,13 @@ from monops.counting import Counter
 from monops.errors import MonopsError, NotConvergedError, OptionError
 from monops.loop import Loop, Progress
 from monops.monotone import MonotoneOperator, ZeroOperator
-from monops.result import Status
 from monops.solver import solve
 from monops.splitting import SplittingMethod
+from monops.trials import Choice, Comparison, Trial
 from monops.tuning import check_options, initial_state, tune
 
 # A run that takes longer than this, in seconds, is timed once instead of several times.
 _LONG = 1.0
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One method on one problem.
-
-    Attributes:
-        method: the name of the method in the comparison.
-        problem: the name of the problem.
-        status: how the solve ended, or None where the method refused the problem.
-        refusal: the message with which it refused, or "".
-        solver: the method itself, with its step as a number; None where it refused.
-        steps: at which the residual was looked at: each of them.
-        residual: the largest of the samples' residuals at each.
-        calls: operator calls of all kinds up to each.
-        calls_by_kind: how many calls there were of "apply", "resolvent", "linear" and "derivative".
-        seconds_per_step: measured without looks at the residual, on the whole batch.
-        setup: seconds for what a solve does before its first step, factorisations above all.
-        tuning: seconds that finding the step took; 0 for a method with a number.
-    """
-
-    method: str
-    problem: str
-    status: Status | None = None
-    refusal: str = ""
-    solver: SplittingMethod | None = field(default=None, repr=False)
-    steps: tuple[int, ...] = field(default=(), repr=False)
-    residual: tuple[float, ...] = field(default=(), repr=False)
-    calls: tuple[int, ...] = field(default=(), repr=False)
-    calls_by_kind: Mapping[str, int] = field(default_factory=dict, repr=False)
-    seconds_per_step: float = math.nan
-    setup: float = math.nan
-    tuning: float = 0.0
-
-    @property
-    def seconds(self) -> tuple[float, ...]:
-        """Seconds from the beginning of a solve to each of `steps`; the search for a step size is not among them."""
-        return tuple(self.setup + k * self.seconds_per_step for k in self.steps)
-
-    def reached(self, tol: float) -> int | None:
-        """The place in `steps`, `calls` and `seconds` of the first residual ≤ tol; None if there is none."""
-        return next((i for i, residual in enumerate(self.residual) if residual <= tol), None)
-
-    def seconds_to(self, tol: float) -> float:
-        """Seconds to the first residual ≤ tol; infinite if there is none."""
-        place = self.reached(tol)
-        return math.inf if place is None else self.seconds[place]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What `compare` measured.
-
-    Attributes:
-        rows: one `Trial` for each method on each problem.
-        tol: the tolerance of the solves.
-    """
-
-    rows: tuple[Trial, ...] = field(repr=False)
-    tol: float
-
-    def __str__(self) -> str:
-        return self.table()
-
-    def fastest(self, tol: float | None = None) -> dict[str, Trial]:
-        """For each problem, the trial that came to a residual ≤ tol in the fewest seconds; not those nobody solved.
-
-        Args:
-            tol: the tolerance of the comparison unless given; not below it, as solves end there.
-        """
-        tol = self.tol if tol is None else tol
-        best: dict[str, Trial] = {}
-        for row in self.rows:
-            before = best[row.problem].seconds_to(tol) if row.problem in best else math.inf
-            if row.seconds_to(tol) < before:
-                best[row.problem] = row
-        return best
-
-    def cells(self) -> list[tuple[str, ...]]:
-        """The table as text, its headings first; the command line prints it too."""
-        heads = ("problem", "method", "status", "steps", "calls", "residual", "µs/step", "setup ms", "ms")
-        lines: list[tuple[str, ...]] = [heads]
-        for row in self.rows:
-            if row.status is None:
-                lines.append((row.problem, row.method, f"refused: {row.refusal}", *("",) * 6))
-                continue
-            total = f"{1e3 * row.seconds[-1]:.2f}"
-            figures = (row.steps[-1], row.calls[-1], f"{row.residual[-1]:.1e}", f"{1e6 * row.seconds_per_step:.1f}")
-            lines.append(
-                (row.problem, row.method, row.status.name, *map(str, figures), f"{1e3 * row.setup:.2f}", total)
-            )
-        return lines
-
-    def table(self) -> str:
-        """The measurements as plain text, one line a trial; a refusal shows its message."""
-        lines = self.cells()
-        is_refusal = [len(line[3]) == 0 for line in lines]
-        widths = [
-            max(len(line[i]) for line, refused in zip(lines, is_refusal, strict=True) if not (refused and i == 2))
-            for i in range(len(lines[0]))
-        ]
-        text = []
-        for line in lines:
-            left = [cell.ljust(width) for cell, width in zip(line[:3], widths, strict=False)]
-            right = [cell.rjust(width) for cell, width in zip(line[3:], widths[3:], strict=True)]
-            text.append("  ".join([*left, *right]).rstrip())
-        return "\n".join(text)
-
-    def plot(self) -> Any:
-        """A matplotlib `Figure`: residual against steps, operator calls and seconds, one line a method.
-
-        One row of panels a problem. Needs matplotlib, of the extra `train`.
-        """
-        from monops import plots
-
-        return plots.comparison(self.rows, self.tol)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All figures as plain data, for JSON."""
-        return {"tol": self.tol, "trials": [_plain(row) for row in self.rows]}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What `choose` chose, and why.
-
-    Attributes:
-        method: the fastest method, with its step as a number.
-        name: its name.
-        report: what was chosen and why, in text: times, steps and refusals of all.
-        comparison: the measurements.
-    """
-
-    method: SplittingMethod
-    name: str
-    report: str = field(repr=False)
-    comparison: Comparison = field(repr=False)
-
-    def __str__(self) -> str:
-        return self.report
 
 
 def compare(
@@ -387,23 +245,3 @@ def _posed(problems: Any) -> dict[str, tuple[Any, Any, Any]]:
     if not posed:
         raise OptionError("problems wants at least one (A, B), got none")
     return posed
-
-
-def _plain(row: Trial) -> dict[str, Any]:
-    def number(value: float) -> float | None:
-        return value if math.isfinite(value) else None
-
-    return {
-        "method": row.method,
-        "problem": row.problem,
-        "status": None if row.status is None else row.status.name,
-        "refusal": row.refusal or None,
-        "step": getattr(row.solver, "step", None),
-        "steps": list(row.steps),
-        "residual": [number(value) for value in row.residual],
-        "calls": list(row.calls),
-        "calls_by_kind": dict(row.calls_by_kind),
-        "seconds_per_step": number(row.seconds_per_step),
-        "setup": number(row.setup),
-        "tuning": row.tuning,
-    }

@@ -63,3 +63,7 @@ class MonopsWarning(UserWarning):
 
 class ConvergenceWarning(MonopsWarning):
     """A solve ended without reaching its tolerance."""
+
+
+class RateWarning(MonopsWarning):
+    """A solve contracted more slowly than is proven, which shows a wrong adjoint or a wrong constant."""

@@ -1,5 +1,6 @@
 """Pictures of a training and of how splitting methods converge, without pyplot's state."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,15 @@ _COLORS = (_BLUE, _ORANGE, _GREEN, _PINK, "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 Curve = Sequence[Mapping[str, Any]]
+
+
+class _Picture(Figure):
+    """A figure that notebooks show, with pyplot or without."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=110)
+        return file.getvalue()
 
 
 def report(figures: Mapping[str, Any]) -> Figure:
@@ -48,7 +58,7 @@ def comparison(rows: Sequence[Any], tol: float | None = None) -> Figure:
     """
     problems = list(dict.fromkeys(row.problem for row in rows))
     names = list(dict.fromkeys(row.method for row in rows))
-    figure = Figure(figsize=(12, 0.8 + 3.4 * len(problems)), layout="constrained")
+    figure = _Picture(figsize=(12, 0.8 + 3.4 * len(problems)), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(problems), 3, squeeze=False, sharey="row")
     for line, problem in zip(panels, problems, strict=True):

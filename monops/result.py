@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops.arrays import Array, namespace, norm, to_numpy
+from monops.arrays import Array, epsilon, namespace, norm, to_numpy
 from monops.errors import NoResolventError, NotSingleValuedError, OptionError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_domain
@@ -106,6 +106,39 @@ class Result:
         """The contraction factor a step which theory promises for this problem, or None."""
         A, _ = self._operators()
         return self.method.rate(A.strong_monotonicity, A.lipschitz)
+
+    @property
+    def measured_rate(self) -> float:
+        """The contraction a step of the largest residual over the last checks; NaN with fewer than two."""
+        return self.history.rate()
+
+    @property
+    def rate_excess(self) -> float:
+        """How many times larger a residual has become than `predicted_rate` allows; NaN where that cannot be told.
+
+        For methods whose ‖gap‖ is a multiple of ‖z⁺ - z‖, which falls by the rate at each step from the first one on.
+        Looked at from where the residual bounds the error to a tenth, so that the point, which the residual is relative
+        to, hardly changes, down to the level of rounding. Up to about 1.5 says nothing; more shows that the operators
+        do not have the constants they claim, or that an adjoint is wrong.
+        """
+        if not self.method.gap_is_step:
+            return math.nan
+        A, _ = self._operators()
+        rate, m, L = self.predicted_rate, A.strong_monotonicity, A.lipschitz
+        if rate is None or rate == 0:
+            return math.nan
+        alpha = float(getattr(self.method, "step", 1.0))
+        steps = np.array(self.history.steps)[:, None]
+        residual = self.history.residual.astype(np.float64).reshape(len(steps), math.prod(self.residual.shape))
+        is_near = residual * (1 + alpha * L) / m <= 0.1
+        is_near &= (residual > 1e4 * epsilon(self.point.dtype)) & (steps <= self.sample_steps.reshape(-1))
+        excess = [math.nan]
+        for sample in range(residual.shape[1]):
+            (at,) = np.nonzero(is_near[:, sample])
+            if len(at) > 1:
+                first, last = residual[at[0], sample], residual[at[-1], sample]
+                excess.append(last / first * rate ** -float(steps[at[-1], 0] - steps[at[0], 0]))
+        return float(np.nanmax(excess)) if len(excess) > 1 else math.nan
 
     def _operators(self) -> tuple[MonotoneOperator, MonotoneOperator]:
         if self.problem is None:

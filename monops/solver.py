@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from monops.arrays import epsilon, is_torch
-from monops.errors import ConvergenceWarning, OptionError
+from monops.errors import ConvergenceWarning, OptionError, RateWarning
 from monops.loop import Callback, Loop
 from monops.monotone import MonotoneOperator, ZeroOperator
 from monops.result import Result, Status
@@ -60,7 +60,8 @@ def solve(
         compile: fuse the elementwise parts of a step by `torch.compile`, which pays for large states and many solves:
             the first one of a kind waits some seconds for the compiler. Steps after which convergence is looked at are
             not compiled. Where there is no compiler, a warning says so.
-        warn: warn when a sample did not converge.
+        warn: warn when a sample did not converge, and, with `step="auto"`, when one contracted more slowly than is
+            proven.
 
     Returns:
         A `Result`, whose `status` tells how it ended. STALLED, for what has no solution, say: a residual above the
@@ -100,7 +101,22 @@ def solve(
         result = loop.run(max_steps, check_every, callback, compact=not unroll, compile=compile)
     if warn and result.status is not Status.CONVERGED:
         warn_of(result, tol)
+    if warn and search is not None:  # only then are the constants known without computing them for this
+        warn_of_rate(result)
     return result if search is None else replace(result, search=search)
+
+
+def warn_of_rate(result: Result) -> None:
+    """Warn where a solve contracted more slowly than is proven."""
+    excess = result.rate_excess
+    if excess > 2:
+        warnings.warn(
+            f"{type(result.method).__name__}: the residual is {excess:.1f} × larger than the proven rate of "
+            f"{result.predicted_rate:.4g} a step allows (measured: {result.measured_rate:.4g}); so a constant of A is "
+            "wrong: its claim perhaps, or a norm that was computed with a wrong adjoint; see monops.testing",
+            RateWarning,
+            stacklevel=3,
+        )
 
 
 def warn_of(result: Result, tol: float) -> None:

@@ -141,7 +141,9 @@ def search_step(
         return trials[start * 2.0**exponent]
 
     best = 0.0
-    for stride, limit in ((1.0, 12), (0.5, 1)):
+    # The states of methods with resolvents hold x + α A(x): a step so long that x is lost in its rounding is no gain.
+    doublings = 12 if epsilon(z0.dtype) < 1e-10 else 6
+    for stride, limit in ((1.0, doublings), (0.5, 1)):
         best = min((_descend(noted, best, direction, limit) for direction in (stride, -stride)), key=noted)
     return StepSearch(method.with_step(start * 2.0**best), start, source, trials)
 

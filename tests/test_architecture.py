@@ -18,7 +18,7 @@ LAYERS = [
     {"functions"},
     {"monotone"},
     {"splitting"},
-    {"compiled", "result", "loop", "tuning", "solver", "counting"},
+    {"compiled", "result", "loop", "tuning", "solver", "counting", "trials"},
     {"implicit"},
     {"nn"},
     {"reference"},

@@ -48,7 +48,7 @@ from monops.errors import (
     ShapeError,
     StepSizeError,
 )
-from monops.monotone import FromResolvent, MonotoneSum, Multiple, Perturbed, Translated
+from monops.monotone import FromResolvent, Inverse, MonotoneSum, Multiple, Perturbed, Translated
 from monops.testing import catalogue, check_monotone_operator
 
 D = torch.float64
@@ -292,3 +292,17 @@ def test_what_is_no_summand_is_refused() -> None:
     shift = torch.ones(3)
     x = torch.randn(4, 3)
     torch.testing.assert_close((A - shift).resolvent(0.5)(x), A.resolvent(0.5)(x + 0.5 * shift))
+
+
+def test_facts_of_an_inverse() -> None:
+    """Of a symmetric matrix they are attained: β = 1/L becomes the monotonicity, m the cocoercivity."""
+    M = torch.diag(torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64))
+    A = Affine(Dense(M, symmetric=True))
+    inverse = Inverse(A)
+    assert (inverse.strong_monotonicity, inverse.lipschitz, inverse.cocoercivity) == (0.2, 1.0, 1.0)
+    skewed = Affine(Dense(torch.tensor([[1.0, 2.0], [-2.0, 1.0]], dtype=torch.float64)))
+    back = Inverse(skewed)
+    assert back.strong_monotonicity == pytest.approx(1 / 5)
+    assert back.cocoercivity == pytest.approx(1.0)
+    assert Inverse(back).strong_monotonicity == pytest.approx(1.0)
+    assert Inverse(back).lipschitz == pytest.approx(5.0)

@@ -29,6 +29,7 @@ from monops import (
     Tanh,
     solve,
 )
+from monops.errors import RateWarning
 
 D = torch.float64
 SECOND = {
@@ -65,9 +66,9 @@ def methods(m: float, L: float, factor: float) -> list[SplittingMethod]:
     ]
 
 
-@pytest.mark.parametrize("second", list(SECOND))
 @quick
 @given(
+    second=st.sampled_from(list(SECOND)),
     m=st.floats(0.1, 1.0),
     ratio=st.floats(1.05, 4.0),
     factor=st.floats(0.1, 3.0),
@@ -97,3 +98,39 @@ def _distances_fall(method: Any, A: Any, B: Any, start: torch.Tensor, rate: floa
     for earlier, later, steps in ((0, 1, 1), (1, 2, 1), (2, 3, 2), (0, 3, 4)):
         room = 1e-11 * (1 + limit.norm(dim=1))
         assert (distance[later] <= rate**steps * distance[earlier] + room).all(), (method, rate)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("second", list(SECOND))
+def test_no_false_alarm(second: str, dtype: torch.dtype) -> None:
+    """Warnings are errors in these tests."""
+    for kind in ("rotation", "random"):
+        A = operator(0.3, 1.2, kind, 0)
+        A = Affine(Dense(A.linear.to_dense().to(dtype)), A.b.to(dtype), claim=A.claim)
+        for method in (PeacemanRachford("auto"), DouglasRachford("auto"), ForwardBackward("auto")):
+            result = solve(method, A, SECOND[second], check_every=1)
+            assert not result.rate_excess > 1.5
+
+
+def test_a_wrong_claim_is_noticed() -> None:
+    honest = operator(0.05, 2.0, "rotation", 0)
+    liar = Affine(honest.linear, honest.b, claim=1.0)
+    with pytest.warns(RateWarning, match=r"larger than the proven rate.*its claim perhaps"):
+        result = solve(PeacemanRachford("auto"), liar, SECOND["Tanh"], check_every=1)
+    assert result.rate_excess > 2
+    assert result.measured_rate > (result.predicted_rate or 1.0)
+
+
+def test_a_wrong_norm_is_noticed() -> None:
+    """Such as one that is computed with a wrong adjoint."""
+
+    class Small(Dense):
+        def norm(self) -> float:
+            return 0.2 * super().norm()
+
+    torch.manual_seed(0)
+    skew = torch.randn(6, 6, dtype=D)
+    wrong = Small(0.3 * torch.eye(6, dtype=D) + 2 * (skew - skew.mT))
+    with pytest.warns(RateWarning, match="a constant of A is wrong"):
+        result = solve(PeacemanRachford("auto"), Affine(wrong, torch.randn(2, 6, dtype=D), claim=0.3))
+    assert result.rate_excess > 2

@@ -14,9 +14,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from monops.comparison import Comparison
 from monops.report import Check, Report
 from monops.train import Training
+from monops.trials import Comparison
 
 _MEANS = (
     "loss {loss:.4f}  accuracy {train_accuracy:.2%}  forward {forward_steps:.1f}  backward {backward_steps:.1f} steps"

@@ -211,20 +211,25 @@ class Inverse(Around):
     """A⁻¹. Made by `A.inverse()`.
 
     Its resolvent is x - step·J(x/step) with J that of A at 1/step (Bauschke & Combettes 2017, Moreau's identity).
-    A's m and L give A⁻¹ the constants m/L² and 1/m.
+    A β-cocoercive makes A⁻¹ β-strongly monotone (β = m/L² if no more is known), A m-strongly monotone makes it
+    m-cocoercive and 1/m-Lipschitz.
     """
 
     A: MonotoneOperator
 
     @property
     def strong_monotonicity(self) -> float:
-        L = self.A.lipschitz
-        return self.A.strong_monotonicity / L**2 if 0 < L < math.inf else 0.0
+        return self.A.cocoercivity if self.A.cocoercivity < math.inf else 0.0
 
     @property
     def lipschitz(self) -> float:
         m = self.A.strong_monotonicity
         return 1 / m if m > 0 else math.inf
+
+    @property
+    def cocoercivity(self) -> float:
+        # ⟨u - v, x - y⟩ ≥ m‖x - y‖² for u ∈ A(x), v ∈ A(y), read from A⁻¹(u) = x.
+        return max(self.A.strong_monotonicity, super().cocoercivity)
 
     def inverse(self) -> MonotoneOperator:
         return self.A

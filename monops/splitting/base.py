@@ -47,6 +47,8 @@ class SplittingMethod(ABC):
     step: StepSize
     # Whether samples have an influence on each other's steps (never on their solutions).
     couples_samples: ClassVar[bool] = False
+    # Whether ‖gap‖ is a fixed multiple of ‖z⁺ - z‖, and any two states contract by `rate`.
+    gap_is_step: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         step = getattr(self, "step", 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from monops.arrays import Array
 from monops.monotone import MonotoneOperator, Resolvent
@@ -26,6 +27,8 @@ class DouglasRachford(SplittingMethod):
         >>> round(DouglasRachford(0.5).rate(m=1.0, L=2.0), 4)
         0.7887
     """
+
+    gap_is_step: ClassVar[bool] = True
 
     step: StepSize = 1.0
 

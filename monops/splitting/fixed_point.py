@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from monops.arrays import Array
 from monops.errors import OptionError
@@ -31,6 +32,8 @@ class FixedPoint(SplittingMethod):
         >>> round(FixedPoint(0.5).rate(m=1.0, L=1.2), 4)
         0.8317
     """
+
+    gap_is_step: ClassVar[bool] = True
 
     damping: float = 1.0
 

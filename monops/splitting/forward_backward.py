@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from monops.arrays import Array
 from monops.monotone import MonotoneOperator, Resolvent
@@ -28,6 +29,8 @@ class ForwardBackward(SplittingMethod):
         >>> round(ForwardBackward(0.25).rate(m=1.0, L=2.0), 4)
         0.866
     """
+
+    gap_is_step: ClassVar[bool] = True
 
     step: StepSize = 1.0
     allow_unproven: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from monops.arrays import Array
 from monops.monotone import MonotoneOperator, Resolvent
@@ -26,6 +27,8 @@ class PeacemanRachford(SplittingMethod):
         >>> PeacemanRachford("auto").best_step(m=1.0, L=4.0)
         0.25
     """
+
+    gap_is_step: ClassVar[bool] = True
 
     step: StepSize = 1.0
 

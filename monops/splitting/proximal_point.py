@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from monops.arrays import Array
 from monops.monotone import MonotoneOperator, Resolvent
@@ -27,6 +28,8 @@ class ProximalPoint(SplittingMethod):
         >>> ProximalPoint(2.0).rate(m=0.5, L=4.0)
         0.5
     """
+
+    gap_is_step: ClassVar[bool] = True
 
     step: StepSize = 1.0
 

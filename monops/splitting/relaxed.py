@@ -28,8 +28,8 @@ class Relaxed(SplittingMethod):
     Raises:
         OptionError: λ is outside its range, or, from `prepare`, not in (0, 1/a).
 
-    Source: Krasnosel'skiĭ 1955, Mann 1953; Bauschke & Combettes 2017, proposition 5.16. Rate: |1 - λ| + λ times that of
-    the method.
+    Source: Krasnosel'skiĭ 1955, Mann 1953; Bauschke & Combettes 2017, proposition 5.16. Rate: ``|1 - λ|`` + λ times
+    that of the method.
 
     Example:
         >>> from monops import DouglasRachford, PeacemanRachford
