@@ -37,8 +37,8 @@ class FiniteDifference(LinearOperator):
         ShapeError: a negative size in `shape`.
 
     Source: Chambolle & Pock 2011 (*A first-order primal-dual algorithm for convex problems with applications to
-        imaging*), section 6.1. Norm: the eigenvalues of DᴴD are 4 sin²(πk/2n), k < n, and 4 sin²(πk/n) if periodic
-        (Strang 1999, *The discrete cosine transform*).
+    imaging*), section 6.1. Norm: the eigenvalues of DᴴD are 4 sin²(πk/2n), k < n, and 4 sin²(πk/n) if periodic (Strang
+    1999, *The discrete cosine transform*).
 
     Example:
         >>> import torch
