@@ -18,19 +18,19 @@ LAYERS = [
     {"functions"},
     {"monotone"},
     {"splitting"},
-    {"compiled", "result", "loop", "tuning", "solver", "counting", "trials"},
+    {"compiled", "result", "loop", "tuning", "solver", "counting"},
     {"implicit"},
     {"nn"},
     {"reference"},
     {"testing"},
     {"report", "comparisons", "layer_comparisons", "verification"},
-    {"models", "data", "checkpoint", "train", "plots", "comparison", "bench", "scaffold", "cli"},
+    {"models", "data", "checkpoint", "train", "plots", "comparison", "trials", "bench", "scaffold", "cli"},
 ]
 TOP = len(LAYERS) - 1  # the package itself may be imported from the last line only
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 CORE = {"torch", "numpy", "scipy"}
 EXTRA = {"typer", "rich", "matplotlib", "sklearn"}
-EXTRA_USERS = LAYERS[-1] - {"models", "checkpoint", "comparison", "bench", "scaffold"}
+EXTRA_USERS = LAYERS[-1] - {"models", "checkpoint", "comparison", "trials", "bench", "scaffold"}
 REFERENCE_USERS = {"reference", "testing", "comparisons", "layer_comparisons", "verification"}
 
 

@@ -135,3 +135,17 @@ def test_wrong_data_is_named() -> None:
     minus = CircularConv(torch.tensor([[[0.0, -1.0, 0.0]]], dtype=D), (4,))
     with pytest.raises(MonopsError, match="one matrix for each frequency, is singular"):
         minus.resolvent(1.0)
+
+
+def test_the_algebra_knows_what_is_symmetric() -> None:
+    """So the gradient of a least-squares term is cocoercive with 1/L, not with m/L²."""
+    C = CircularConv(torch.randn(2, 2, 3, dtype=D), (8,))
+    gram = C.H @ C
+    for op in (gram, 2.0 * gram + Identity.like(gram), gram.H, gram.resolvent(0.5), gram + gram):
+        assert op.symmetric
+        torch.testing.assert_close(op.to_dense(), op.to_dense().mT)
+    assert not (gram + C).symmetric
+    assert not (C @ C).symmetric
+    A = Affine(gram)
+    assert A.is_gradient
+    assert A.cocoercivity == pytest.approx(1 / A.lipschitz)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -33,7 +33,8 @@ class ShiftInvariant(FrequencyMap):
         S = self.circulant.symbol
         eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
         what = f"I + {step:g}·op, op = {self.signature}, one matrix for each frequency,"
-        return Circulant(inverse(eye + step * S, symmetric=False, what=what), self.grid)
+        inverted = inverse(eye + step * S, symmetric=False, what=what)
+        return Circulant(inverted, self.grid, known_symmetric=self.symmetric)
 
     def norm(self) -> float:
         return float(torch.linalg.matrix_norm(self._finite_symbol(), ord=2).max())
@@ -50,21 +51,24 @@ class ShiftInvariant(FrequencyMap):
 
     def _plus(self, other: LinearOperator) -> LinearOperator:
         if isinstance(other, ShiftInvariant) and other.grid == self.grid:
-            return Circulant(self.circulant.symbol + other.circulant.symbol, self.grid)
+            total = self.circulant.symbol + other.circulant.symbol
+            return Circulant(total, self.grid, known_symmetric=self.symmetric and other.symmetric)
         if isinstance(other, Identity):
             S = self.circulant.symbol
-            return Circulant(S + other.scale * torch.eye(S.shape[-1], dtype=S.dtype, device=S.device), self.grid)
+            total = S + other.scale * torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
+            return Circulant(total, self.grid, known_symmetric=self.symmetric)
         return NotImplemented
 
     def _times(self, other: LinearOperator) -> LinearOperator:
         if isinstance(other, ShiftInvariant) and other.grid == self.grid:
             right = other.circulant.symbol
-            left = right.mH if self._is_adjoint_of(other) else self.circulant.symbol  # of AᴴA, one symbol is enough
-            return Circulant(left @ right, self.grid)
+            is_gram = self._is_adjoint_of(other)
+            left = right.mH if is_gram else self.circulant.symbol  # of AᴴA, one symbol is enough
+            return Circulant(left @ right, self.grid, known_symmetric=is_gram)
         return NotImplemented
 
     def _scaled(self, scalar: float | Array) -> LinearOperator:
-        return Circulant(scalar * self.circulant.symbol, self.grid)
+        return Circulant(scalar * self.circulant.symbol, self.grid, known_symmetric=self.symmetric)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +85,7 @@ class Circulant(ShiftInvariant):
     Args:
         symbol: one channel matrix for each frequency.
         grid: sizes of the periodic grid, one to three axes.
+        known_symmetric: the operator equals its adjoint, as the algebra knows of AᴴA.
 
     Raises:
         ShapeError: the symbol does not have the frequencies of the grid, or the grid more than three axes.
@@ -96,6 +101,7 @@ class Circulant(ShiftInvariant):
 
     symbol: torch.Tensor
     grid: Shape
+    known_symmetric: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "grid", as_grid(self.grid, "Circulant"))
@@ -111,6 +117,10 @@ class Circulant(ShiftInvariant):
     @property
     def circulant(self) -> Circulant:
         return self
+
+    @property
+    def symmetric(self) -> bool:
+        return self.known_symmetric
 
     @property
     def domain(self) -> Shape:
@@ -140,7 +150,7 @@ class Circulant(ShiftInvariant):
         return self._blocks @ y
 
     def adjoint(self) -> LinearOperator:
-        adjoint = Circulant(self.symbol.mH, self.grid)
+        adjoint = Circulant(self.symbol.mH, self.grid, known_symmetric=self.known_symmetric)
         if "_blocks" in self.__dict__:
             adjoint.__dict__["_blocks"] = self._blocks.mT
         return adjoint
