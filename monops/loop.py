@@ -25,8 +25,9 @@ from monops.splitting.state import each, first
 COMPACT_SHARE = 0.25
 # A residual stands still where it has stayed within this share of itself, or this many roundings where that is more.
 STILL, STILL_ROUNDINGS = 1e-6, 1e3
-# From which step on it is asked whether residuals stand still, and at how many looks they must have been seen to.
-PATIENCE, LOOKS = 200, 5
+# From which step on it is noted whether residuals stand still, at how many looks they must have been seen to, and from
+# which step on a solve ends for it before it is out of steps.
+PATIENCE, LOOKS, GIVE_UP = 200, 5, 10_000
 
 
 class Progress(NamedTuple):
@@ -108,7 +109,7 @@ class Loop:
             state, point = now.state, now.approximation()
             del now
             finished = self._look(gap, point, steps)
-            finished |= self._mark_stalled(state, steps)
+            finished |= self._mark_stalled(state, steps, is_last=steps == max_steps)
             if callback is not None:
                 try:
                     callback(Progress(steps, self.residual[self.rows], state, point))
@@ -133,15 +134,18 @@ class Loop:
         """What there is so far, for a callback that raised."""
         return self._whole(point, state, steps, interrupted=self.unfinished > 0)
 
-    def _mark_stalled(self, state: State, steps: int) -> bool:
+    def _mark_stalled(self, state: State, steps: int, is_last: bool) -> bool:
         """Give samples up whose residual has stood still for half of all steps, and tell whether there were any.
+
+        Before the last step this is done after very many only: a state may go a long way by steps of equal length.
 
         Asked each time the number of steps has doubled, so it costs nothing in between. Where there is no solution, the
         states of averaged methods end up moving on by the same vector for ever (Pazy 1971). But so they do on the way
         to a distant solution; so states that are on their way back, nearer to 0 than before, are not given up.
         """
         before = self.mark
-        if steps < (PATIENCE if before is None else 2 * before[0]) or not self.unfinished:
+        is_due = steps >= (PATIENCE if before is None else 2 * before[0])
+        if not (is_due or is_last) or not self.unfinished:
             return False
         arrays: list[Array] = []
         each(lambda s: arrays.append(s), state)
@@ -149,7 +153,7 @@ class Loop:
         # Members without the axes of a point (counters, say) have no size to compare.
         points = [s for s in arrays if s.ndim == len(self.shape) and s.shape[:batch] == arrays[0].shape[:batch]]
         self.mark = steps, self.rows, sum(norm(detach(s), s.ndim - batch) ** 2 for s in points) ** 0.5
-        if before is None:
+        if before is None or not (steps >= GIVE_UP or is_last):
             return False
         looked = self.history[bisect.bisect_left(self.checks, before[0]) : len(self.checks), self.rows]
         with np.errstate(invalid="ignore"):

@@ -64,11 +64,10 @@ def solve(
             proven.
 
     Returns:
-        A `Result`, whose `status` tells how it ended. STALLED, for what has no solution, say: a residual above the
-        tolerance did not change by more than a millionth (in float32: 1.2e-4) in the second half of all steps, from
-        200 to 400 at the earliest, while the state did not shrink. A sample that is on its way to a solution more than
-        twice as far away as it has come by then, by steps of equal length, is taken for stalled too: start it nearer,
-        or with another step size.
+        A `Result`, whose `status` tells how it ended. STALLED, for what has no solution, say: out of steps, or after
+        10,000 of them, a residual above the tolerance had not changed by more than a millionth (in float32: 1.2e-4)
+        since about half of all steps, while the state did not shrink. A sample that is on its way to a solution far
+        away, by steps of equal length, is taken for stalled too: start it nearer, or with another step size.
 
     Raises:
         OptionError: an option outside its range, or a `method` which is none.
@@ -124,7 +123,7 @@ def warn_of(result: Result, tol: float) -> None:
     missed = int((~result.converged).sum())
     how = {
         Status.NON_FINITE: "with a NaN or infinity",
-        Status.STALLED: f"since residuals stand still after {result.steps} steps (no solution, or a cycle)",
+        Status.STALLED: f"since residuals stand still after {result.steps} steps (no solution, a cycle, or one that is far away)",
     }.get(result.status, f"after {result.steps} steps")
     warnings.warn(
         f"{type(result.method).__name__}: {missed} of {result.converged.size} samples not converged {how}; largest "

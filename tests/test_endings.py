@@ -29,8 +29,15 @@ def test_disjoint_sets_end_as_stalled(method: Any, dtype: torch.dtype) -> None:
     start = torch.tensor([0.3, 0.7, -2.0], dtype=dtype)
     result = mo.solve(method, A, B, start, max_steps=10**6, warn=False)
     assert result.status is Status.STALLED
-    assert result.steps < 2000
+    assert result.steps < 25_000
     assert not result.converged
+
+
+def test_out_of_steps_it_is_said_that_residuals_stood_still() -> None:
+    A, B = mo.NormalCone(mo.Box(0.0, 1.0)), mo.NormalCone(mo.Box(2.0, 3.0))
+    start = torch.tensor([0.3, 0.7, -2.0], dtype=torch.float64)
+    result = mo.solve(mo.DouglasRachford(1.0), A, B, start, warn=False)
+    assert (result.status, result.steps) == (Status.STALLED, 1000)
 
 
 def test_numpy_stalls_alike() -> None:

@@ -242,7 +242,7 @@ def test_l0_is_refused_where_convexity_is_needed() -> None:
             kind(L0())
     with pytest.raises(OptionError, match="Moreau's identity wants a convex function, got L0"):
         Conjugate(L0())
-    with pytest.raises(BrokenLaw, match="these are laws of convex functions: L0 says it is not convex"):
+    with pytest.raises(BrokenLaw, match=r"these are laws of convex functions.*L0 says it is not convex"):
         check_function(L0())
     conjugate = L0().conjugate()
     assert conjugate(np.array([0.0, 0.0])) == 0
