@@ -123,7 +123,7 @@ def warn_of(result: Result, tol: float) -> None:
     missed = int((~result.converged).sum())
     how = {
         Status.NON_FINITE: "with a NaN or infinity",
-        Status.STALLED: f"since residuals stand still after {result.steps} steps (no solution, a cycle, or one that is far away)",
+        Status.STALLED: f"since residuals stand still after {result.steps} steps (no solution, a cycle, or a long way)",
     }.get(result.status, f"after {result.steps} steps")
     warnings.warn(
         f"{type(result.method).__name__}: {missed} of {result.converged.size} samples not converged {how}; largest "
