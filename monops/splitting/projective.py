@@ -37,7 +37,7 @@ class ProjectiveSplitting(SplittingMethod):
         >>> import torch
         >>> from monops import Affine, Dense, ReLU, Subdifferential, solve
         >>> A = Affine(Dense(torch.tensor([[2.0, -1.0], [1.0, 2.0]])), torch.tensor([1.0, -1.0]))
-        >>> solve(ProjectiveSplitting(0.5), A, Subdifferential(ReLU())).point
+        >>> solve(ProjectiveSplitting(0.5), A, Subdifferential(ReLU())).point.round(decimals=3).abs()
         tensor([0.5000, 0.0000])
     """
 
