@@ -134,3 +134,9 @@ def test_a_wrong_norm_is_noticed() -> None:
     with pytest.warns(RateWarning, match="a constant of A is wrong"):
         result = solve(PeacemanRachford("auto"), Affine(wrong, torch.randn(2, 6, dtype=D), claim=0.3))
     assert result.rate_excess > 2
+
+
+def test_what_is_a_gradient_stays_one_behind_a_linear_operator() -> None:
+    K = Dense(torch.tensor([[0.0, 1.0], [-1.0, 0.0]], dtype=D))
+    assert Subdifferential(L1(0.4)).precompose(K).is_gradient
+    assert not Affine(Dense(torch.tensor([[1.0, 2.0], [-2.0, 1.0]], dtype=D))).precompose(K).is_gradient

@@ -56,6 +56,10 @@ class Precomposed(MonotoneOperator):
         return self._square_norm * L if math.inf > L else L
 
     @property
+    def is_gradient(self) -> bool:
+        return self.A.is_gradient
+
+    @property
     def cocoercivity(self) -> float:
         square = self._square_norm
         return self.A.cocoercivity / square if square > 0 else math.inf
