@@ -154,6 +154,19 @@ def test_chambolle_pock_at_the_limit_is_douglas_rachford() -> None:
         torch.testing.assert_close(state.x - 0.4 * state.y, w)
 
 
+def test_condat_vu_without_a_smooth_term_is_chambolle_pock() -> None:
+    A, B = Subdifferential(L1(0.3)), Subdifferential(Tanh()).precompose(Dense(torch.randn(5, 4, dtype=D)))
+    first, second = ChambollePock(0.3, 0.1), CondatVu(0.3, 0.1)
+    plans = first.prepare(A, B), second.prepare(A, B)
+    z = torch.randn(3, 4, dtype=D)
+    states = first.start(plans[0], z), second.start(plans[1], z)
+    for _ in range(4):
+        steps = first.advance(plans[0], states[0]), second.advance(plans[1], states[1])
+        states = steps[0].state, steps[1].state
+        for one, other in zip((*states[0], *steps[0].gap()), (*states[1], *steps[1].gap()), strict=True):
+            torch.testing.assert_close(one, other)
+
+
 @libraries
 def test_inertia_and_measured_steps(kind: str) -> None:
     """On a badly conditioned least-squares problem in a box: fewer steps, and the answer of SciPy."""
