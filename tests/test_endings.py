@@ -197,3 +197,14 @@ def test_an_exception_without_room_for_attributes_still_gets_through() -> None:
 
     with pytest.raises(Bare):
         mo.solve(mo.DouglasRachford(0.3), A, B, callback=callback)
+
+
+def test_a_stalled_sample_stays_so_beside_others_that_go_on() -> None:
+    """One of five, which is too few to be taken out of the batch; the others come back from afar."""
+    start = torch.full((5, 1), 15_000.0, dtype=torch.float64)
+    start[0] = 0.3
+    A, B = boxes(2.0, 0.5, 0.5, 0.5, 0.5)
+    result = mo.solve(mo.DouglasRachford(1.0), A, B, start, max_steps=10**5, check_every=100, warn=False)
+    assert result.status is Status.STALLED
+    assert result.converged.tolist() == [False, True, True, True, True]
+    assert 10_000 <= result.sample_steps[0] < 25_000 < result.steps
