@@ -165,6 +165,7 @@ class Loop:
         newly &= to_numpy(self.mark[2]) >= (1 - self.still) * sizes_before[self.rows]
         self.stalled[self.rows] |= newly
         self.done[self.rows] |= newly
+        self.sample_steps[self.rows] = np.where(newly, steps, self.sample_steps[self.rows])
         self.unfinished = int(self.done.size - self.done.sum())
         return bool(newly.any())
 
