@@ -44,7 +44,7 @@ class Problem(ABC):
 
     @abstractmethod
     def equation(self, x: torch.Tensor) -> torch.Tensor:
-        """G(x, θ), differentiable in θ."""
+        """G(x, θ), differentiable in θ, or what is left of it without terms in x alone."""
 
     @abstractmethod
     def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
@@ -53,6 +53,10 @@ class Problem(ABC):
     @abstractmethod
     def cotangent(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """u with (∂G/∂x)ᴴ u = g at the solution x; differentiable."""
+
+    def for_derivatives_in(self, tensors: Sequence[torch.Tensor]) -> Problem:
+        """The same problem, by the equation that suits derivatives in these tensors of it."""
+        return self
 
 
 def solve_implicitly(problem: Problem) -> torch.Tensor:
@@ -83,10 +87,13 @@ class _Implicit(torch.autograd.Function):
         wanted = [i for i, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
         grads: list[torch.Tensor | None] = [None] * (len(theta) + 1)
         with _full_precision(theta):
-            u = -ctx.rebuild(theta).cotangent(x, g)
-            # Only now, so that what this evaluation keeps for its derivative takes no memory during the solve.
-            pull = torch.func.vjp(_equation_of(ctx.rebuild, theta, wanted, x), *(theta[i] for i in wanted))[1]
-            for i, grad in zip(wanted, pull(u), strict=True):
+            problem = cast(Problem, ctx.rebuild(theta)).for_derivatives_in([theta[i] for i in wanted])
+            u = -problem.cotangent(x, g)
+            # Only now, so that what this evaluation keeps for its derivative takes no memory during the solve; and of
+            # ⟨G, u⟩, since a value of G itself would be held as long as its derivative is.
+            equation = _equation_of(ctx.rebuild, theta, wanted, x)
+            value, pull = torch.func.vjp(lambda *values: (equation(*values) * u).sum(), *(theta[i] for i in wanted))[:2]
+            for i, grad in zip(wanted, pull(torch.ones_like(value)), strict=True):
                 grads[i + 1] = grad
         return tuple(grads)
 
@@ -100,7 +107,8 @@ class _Implicit(torch.autograd.Function):
             primal, pull = torch.func.vjp(equation, *(theta[i] for i in moving))[:2]
             push = torch.func.vjp(pull, torch.zeros_like(primal))[1]
             (r,) = push(tuple(tangents[i] for i in moving))
-            return cast(torch.Tensor, -ctx.rebuild(theta).tangent(x, r))
+            problem = cast(Problem, ctx.rebuild(theta)).for_derivatives_in([theta[i] for i in moving])
+            return -problem.tangent(x, r)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], flat: tree.Flat, *theta: torch.Tensor) -> tuple[torch.Tensor, int]:
@@ -128,7 +136,7 @@ def _equation_of(rebuild: Any, theta: list[torch.Tensor], chosen: list[int], x: 
         every = list(theta)
         for i, value in zip(chosen, values, strict=True):
             every[i] = value
-        return cast(Problem, rebuild(every)).equation(x)
+        return cast(Problem, rebuild(every)).for_derivatives_in(values).equation(x)
 
     return equation
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
 
+from monops import tree
 from monops.arrays import Array, Shape
 from monops.autodiff import Problem, solve_implicitly
 from monops.errors import DTypeError, OptionError
@@ -109,7 +111,11 @@ def equilibrium(
 
 @dataclass(frozen=True, eq=False)
 class EquilibriumProblem(Problem):
-    """The equation z - J(z - α A(z)) = 0, J = (I + α B)⁻¹, for `monops.autodiff`."""
+    """The inclusion 0 ∈ A(z) + B(z), for `monops.autodiff`.
+
+    Its linearisation at the solution z is M w + B̃(w) ∋ r, with M = A'(z) and (I + α B̃)⁻¹ = D, the derivative of
+    J = (I + α B)⁻¹ at v = z - α A(z).
+    """
 
     A: MonotoneOperator
     B: MonotoneOperator
@@ -152,24 +158,28 @@ class EquilibriumProblem(Problem):
         return result.point
 
     def equation(self, x: torch.Tensor) -> torch.Tensor:
-        return x - self.B.resolvent(self.step)(x - self.step * self.A.apply(x))
+        return self.A.apply(x)
 
     def cotangent(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         M, D = self._linearise(x)
-        g = self.A.arrange(g)
-        w = self._solve_linear(M.H, D.H, g)  # α times the solution for g/α, which saves an array
-        return w / self.step + (g - M.H.apply(w))
+        return self._solve_linear(M.H, D.H, self.A.arrange(g))
 
     def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         M, D = self._linearise(x)
-        return r + self._solve_linear(M, D, r / self.step - M.apply(r))
+        return self._solve_linear(M, D, r)
+
+    def for_derivatives_in(self, tensors: Sequence[torch.Tensor]) -> EquilibriumProblem:
+        chosen = {id(t) for t in tensors}
+        if not any(id(leaf) in chosen for leaf in tree.flatten(self.B).leaves):
+            return self  # with the fewest products and the least memory, since the resolvent of B is a constant
+        return NaturalProblem(*(getattr(self, f.name) for f in fields(self)))
 
     def _linearise(self, x: torch.Tensor) -> tuple[LinearOperator, LinearOperator]:
         v = x - self.step * self.A.apply(x)
         return self.A.derivative(x), self.B.resolvent(self.step).derivative(v)
 
     def _solve_linear(self, M: LinearOperator, D: LinearOperator, b: torch.Tensor) -> Array:
-        """w with w = D(w - α(M w - b))."""
+        """w with b ∈ M w + B̃(w), that is w = D(w - α(M w - b))."""
         options = {**self.options, "callback": None, "warn": True}  # nobody else hears of a backward solve
         if self.backward_tol is not None:
             options["tol"] = self.backward_tol
@@ -187,3 +197,21 @@ class EquilibriumProblem(Problem):
             self.record["forward"].record["backward"] = inner.record["forward"].figures()
             inner.record["forward"] = inner.record["forward"].figures()
         return w
+
+
+@dataclass(frozen=True, eq=False)
+class NaturalProblem(EquilibriumProblem):
+    """The same inclusion as the equation z = J(z - α A(z)), which has derivatives in the tensors of B too."""
+
+    def equation(self, x: torch.Tensor) -> torch.Tensor:
+        return -self.B.resolvent(self.step)(x - self.step * self.A.apply(x))
+
+    def cotangent(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        M, D = self._linearise(x)
+        g = self.A.arrange(g)
+        w = self._solve_linear(M.H, D.H, g)  # α times the solution for g/α, which saves an array
+        return w / self.step + (g - M.H.apply(w))
+
+    def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+        M, D = self._linearise(x)
+        return r + self._solve_linear(M, D, r / self.step - M.apply(r))

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import torch
 from cases import draw_of, jit_warning, quick
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monops import Affine, CircularConv, Identity, PeacemanRachford, ReLU, Subdifferential, equilibrium, solve
 from monops.errors import MonopsError, ShapeError
 from monops.linear import Circulant, fourier
+from monops.linear.circulant import ShiftInvariant
 from monops.reference import convolution
 from monops.testing import check_linear_operator
 from monops.testing.catalogue import TORCH_ONLY
@@ -72,7 +73,7 @@ def paper(a: torch.Tensor, b: torch.Tensor, grid: tuple[int, ...], m: float = 0.
 def test_the_algebra_stays_circulant() -> None:
     M = paper(torch.randn(2, 2, 3, 3, dtype=D), torch.randn(2, 2, 3, 3, dtype=D), (4, 5))
     for op in (M, M.H, M.resolvent(0.3), M.resolvent(0.3).H, 2.0 * M, M @ M):
-        assert isinstance(op, Circulant)
+        assert isinstance(op, ShiftInvariant)
     torch.testing.assert_close(M.resolvent(0.3).H.to_dense(), M.H.resolvent(0.3).to_dense(), rtol=0, atol=1e-13)
     assert M.monotonicity() >= 0.5 - 1e-12
 
@@ -149,3 +150,33 @@ def test_the_algebra_knows_what_is_symmetric() -> None:
     A = Affine(gram)
     assert A.is_gradient
     assert A.cocoercivity == pytest.approx(1 / A.lipschitz)
+
+
+@given(
+    grid=st.lists(st.integers(1, 12), min_size=1, max_size=3).filter(lambda sizes: math.prod(sizes) <= 200),
+    channels=st.tuples(*[st.integers(1, 4)] * 3),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=30, deadline=None)
+def test_products_of_kernels_are_those_of_symbols(grid: list[int], channels: tuple[int, int, int], seed: int) -> None:
+    """Whether the algebra multiplies kernels or symbols, and however large the kernels become, the map is the same."""
+    torch.manual_seed(seed)
+    out, between, into = channels
+    sizes = [[min(k, n if n % 2 else n - 1) for n in grid] for k in (3, 5)]
+    left = CircularConv(torch.randn(out, between, *sizes[0], dtype=D), tuple(grid))
+    right = CircularConv(torch.randn(between, into, *sizes[1], dtype=D), tuple(grid))
+    by_symbols = Circulant(left.circulant.symbol @ right.circulant.symbol, tuple(grid)).to_dense()
+    torch.testing.assert_close((left @ right).to_dense(), by_symbols, rtol=0, atol=1e-11)
+    other = CircularConv(torch.randn(out, into, *sizes[0], dtype=D), tuple(grid))
+    total = left @ right + 2.0 * other
+    torch.testing.assert_close(total.to_dense(), by_symbols + 2 * other.to_dense(), rtol=0, atol=1e-11)
+
+
+def test_products_are_taken_where_they_cost_less() -> None:
+    kernel = torch.randn(8, 8, 3, 3)
+    large, small = CircularConv(kernel, (16, 16)), CircularConv(kernel, (4, 4))
+    assert isinstance(large.H @ large, CircularConv)
+    assert (large.H @ large).kernel == (5, 5)
+    assert (large.H @ large).symmetric
+    assert isinstance(small.H @ small, Circulant)
+    assert (small.H @ small).symmetric

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from monops import DouglasRachford, ForwardBackward, PeacemanRachford, ReLU, Tanh, verify
 from monops.errors import DTypeError, MonopsError, NonFiniteError, OptionError, ShapeError
 from monops.functions import Conjugate
-from monops.linear import BlockDiagonal, BlockTriangular, Circulant, padded_grid
+from monops.linear import BlockDiagonal, BlockTriangular, Circulant, CircularConv, padded_grid
 from monops.nn import Equilibrium, MonotoneConv, MonotoneMultiTier
 from monops.reference import convolution
 from monops.reference.equilibrium import equilibrium
@@ -91,7 +91,7 @@ def test_shapes_and_memory_order(make: Callable[[], Any], image: tuple[int, ...]
     torch.testing.assert_close(layer(x.transpose(0, 1)), z.transpose(0, 1), rtol=0, atol=1e-9)
     assert layer(x[:, :0]).shape == (2, 0, *out)
     operator = layer.linear.operator()
-    assert isinstance(operator, Circulant | BlockTriangular | BlockDiagonal)
+    assert isinstance(operator, CircularConv | Circulant | BlockTriangular | BlockDiagonal)
     assert operator.monotonicity() >= layer.linear.m - 1e-10
     assert layer.linear.extra_repr() in repr(layer)
 

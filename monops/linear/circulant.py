@@ -6,16 +6,16 @@ import numbers
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach, inverse, is_tracked, require_finite
+from monops.arrays import Array, DType, Shape, detach, inverse, require_finite
 from monops.errors import ShapeError
 from monops.linear import fourier
 from monops.linear.base import LinearOperator
 from monops.linear.frequency import FrequencyMap
 from monops.linear.identity import Identity
+from monops.linear.memo import keep, kept, remembered
 
 
 class ShiftInvariant(FrequencyMap):
@@ -138,25 +138,20 @@ class Circulant(ShiftInvariant):
     def device(self) -> torch.device:
         return self.symbol.device
 
-    @cached_property
-    def _blocks(self) -> torch.Tensor:
-        return fourier.blocks(self.symbol)
-
     def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
-        # Kept from the second use on: of what is used once, as in a derivative, they would only fill the memory.
-        if is_tracked(self.symbol) or not self.__dict__.get("_is_used"):
-            self.__dict__["_is_used"] = True
-            return fourier.blocks(self.symbol) @ y
-        return self._blocks @ y
+        blocks = remembered(self, "blocks", lambda: fourier.blocks(self.symbol), self.symbol, uses=2)
+        return blocks @ y
 
     def adjoint(self) -> LinearOperator:
         adjoint = Circulant(self.symbol.mH, self.grid, known_symmetric=self.known_symmetric)
-        if "_blocks" in self.__dict__:
-            adjoint.__dict__["_blocks"] = self._blocks.mT
+        blocks = kept(self, "blocks")
+        if isinstance(blocks, torch.Tensor):
+            keep(adjoint, "blocks", blocks.mT)
         return adjoint
 
     def prepared(self) -> LinearOperator:
-        return RealCirculant(self._blocks if "_blocks" in self.__dict__ else fourier.blocks(self.symbol), self.grid)
+        blocks = kept(self, "blocks")
+        return RealCirculant(blocks if isinstance(blocks, torch.Tensor) else fourier.blocks(self.symbol), self.grid)
 
 
 def as_grid(grid: Shape, what: str) -> Shape:

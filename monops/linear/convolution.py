@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 
-from monops.arrays import Array, DType, Shape, floating, is_tracked
+from monops.arrays import Array, DType, Shape, floating
 from monops.errors import DTypeError, ShapeError
 from monops.linear import fourier
 from monops.linear.base import LinearOperator
 from monops.linear.circulant import Circulant, ShiftInvariant, as_grid
+from monops.linear.identity import Identity
+from monops.linear.memo import remembered
 
 
 @dataclass(frozen=True, eq=False)
 class CircularConv(ShiftInvariant):
     """y[o, p] = Σ_{i, k} weight[o, i, k] x[i, p + k - c]: cross-correlation on a periodic grid, c the kernel's centre.
 
-    The convention of `torch.nn.Conv1d`, 2d and 3d with circular padding. Sums, products, multiples, adjoints and
-    resolvents of such operators on one grid are `Circulant`: exact, one channel matrix a frequency.
+    The convention of `torch.nn.Conv1d`, 2d and 3d with circular padding. Multiples, adjoints, sums with each other and
+    with the identity are of this kind again, and so are products where the larger kernel fits on the grid and takes
+    fewer operations; other products and resolvents are `Circulant`: exact, one channel matrix a frequency.
 
     Shapes: `weight` (out, in, *kernel), the domain (in, *grid), the codomain (out, *grid).
 
     Args:
         weight: float32 or float64, one to three kernel axes of odd size, none larger than the grid's.
         grid: sizes of the grid.
+        known_symmetric: the operator equals its adjoint, as the algebra knows of AᴴA.
 
     Raises:
         ShapeError: even kernels, kernels larger than the grid, or other numbers of axes.
@@ -45,6 +48,7 @@ class CircularConv(ShiftInvariant):
 
     weight: torch.Tensor
     grid: Shape
+    known_symmetric: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "grid", as_grid(self.grid, "CircularConv"))
@@ -78,21 +82,26 @@ class CircularConv(ShiftInvariant):
         return self.weight.device
 
     @property
-    def circulant(self) -> Circulant:
-        return self._symbol() if is_tracked(self.weight) else self._kept
+    def symmetric(self) -> bool:
+        return self.known_symmetric
 
-    @cached_property
-    def _kept(self) -> Circulant:
-        return self._symbol()
+    @property
+    def kernel(self) -> Shape:
+        """Sizes of the kernel."""
+        return tuple(self.weight.shape[2:])
+
+    @property
+    def circulant(self) -> Circulant:
+        return remembered(self, "symbol", self._symbol, self.weight, uses=2)
 
     def _symbol(self) -> Circulant:
-        kernel = self.weight.shape[2:]
+        kernel = self.kernel
         offsets = [[k - size // 2 for k, size in zip(place, kernel, strict=True)] for place in _places(kernel)]
         waves = fourier.waves(torch.tensor(offsets, device=self.device), self.grid)
         weight = self.weight.flatten(2).permute(2, 0, 1).flatten(1)
         waves = waves.to(torch.complex64 if self.dtype == torch.float32 else torch.complex128)
         symbol = waves @ weight.to(waves.dtype)
-        return Circulant(symbol.reshape(-1, *self.weight.shape[:2]), self.grid)
+        return Circulant(symbol.reshape(-1, *self.weight.shape[:2]), self.grid, known_symmetric=self.known_symmetric)
 
     @property
     def route(self) -> Literal["space", "frequency"]:
@@ -100,7 +109,7 @@ class CircularConv(ShiftInvariant):
         channels = self.weight.shape[0] + self.weight.shape[1]
         products = self.weight.shape[0] * self.weight.shape[1]
         # A multiplication and an addition for each of: kernel taps; the transforms of both ways; the symbol.
-        space = products * math.prod(self.weight.shape[2:])
+        space = products * math.prod(self.kernel)
         if fourier.is_separable(self.grid):
             transform: float = channels * (self.grid[0] + 2 * sum(self.grid[1:]))
         else:
@@ -114,13 +123,49 @@ class CircularConv(ShiftInvariant):
         if self.route == "frequency":
             return super().apply(x)
         batch = tuple(x.shape[: x.ndim - len(self.domain)])
-        padding = [k // 2 for k in reversed(self.weight.shape[2:]) for _ in range(2)]
+        padding = [k // 2 for k in reversed(self.kernel) for _ in range(2)]
         padded = torch.nn.functional.pad(x.reshape(-1, *self.domain), padding, mode="circular")
         return _CONV[len(self.grid)](padded, self.weight).reshape(*batch, *self.codomain)
 
     def adjoint(self) -> LinearOperator:
         axes = tuple(range(2, self.weight.ndim))
-        return CircularConv(self.weight.transpose(0, 1).flip(axes), self.grid)
+        return self._with(self.weight.transpose(0, 1).flip(axes), self.known_symmetric)
+
+    def _plus(self, other: LinearOperator) -> LinearOperator:
+        if isinstance(other, Identity):
+            eye = torch.eye(len(self.weight), dtype=self.dtype, device=self.device)
+            other = self._with((other.scale * eye)[(...,) + (None,) * len(self.grid)], True)
+        if not isinstance(other, CircularConv) or other.grid != self.grid:
+            return super()._plus(other)
+        size = tuple(map(max, self.kernel, other.kernel))
+        return self._with(self._within(size) + other._within(size), self.symmetric and other.symmetric)
+
+    def _within(self, size: Shape) -> torch.Tensor:
+        """The weight as that of a larger kernel, with zeros around it."""
+        margins = [(n - k) // 2 for n, k in zip(size, self.kernel, strict=True)]
+        return torch.nn.functional.pad(self.weight, [margin for margin in reversed(margins) for _ in range(2)])
+
+    def _times(self, other: LinearOperator) -> LinearOperator:
+        if not isinstance(other, CircularConv) or other.grid != self.grid or not self._is_product_in_space(other):
+            return super()._times(other)
+        # Σ_k self[k] other[d - k] for each offset d: the kernels of the right factor's inputs as a batch of images.
+        images, kernel = other.weight.transpose(0, 1), self.weight.flip(tuple(range(2, self.weight.ndim)))
+        product = _CONV[len(self.grid)](images, kernel, padding=tuple(k - 1 for k in self.kernel))
+        return self._with(product.transpose(0, 1), self._is_adjoint_of(other))
+
+    def _is_product_in_space(self, right: CircularConv) -> bool:
+        """Whether the kernel of self @ right fits on the grid, and costs less than a product for each frequency."""
+        size = [a + b - 1 for a, b in zip(self.kernel, right.kernel, strict=True)]
+        frequencies, between = fourier.frequencies(self.grid), self.domain[0]
+        # Multiplications for each pair of channels, with those of the symbol, which a larger kernel makes dearer.
+        space = math.prod(self.kernel) * math.prod(right.kernel) * between + 2 * frequencies * math.prod(size)
+        return all(k <= n for k, n in zip(size, self.grid, strict=True)) and space <= 4 * frequencies * between
+
+    def _scaled(self, scalar: float | Array) -> LinearOperator:
+        return self._with(scalar * self.weight, self.known_symmetric)
+
+    def _with(self, weight: torch.Tensor, symmetric: bool) -> CircularConv:
+        return CircularConv(weight, self.grid, known_symmetric=symmetric)
 
 
 def padded_grid(image: Shape, kernel: Shape, stride: Shape = (), *, at_least: Shape = ()) -> Shape:

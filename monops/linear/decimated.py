@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach, is_tracked, require_finite
+from monops.arrays import Array, DType, Shape, detach, require_finite
 from monops.errors import ShapeError
 from monops.linear import aliasing
 from monops.linear.base import LinearOperator
 from monops.linear.circulant import Circulant, ShiftInvariant
 from monops.linear.frequency import FrequencyMap
+from monops.linear.memo import remembered
 
 
 def coarse_grid(grid: Shape, stride: Shape, what: str) -> Shape:
@@ -144,18 +144,15 @@ class Decimated(Decimation):
         folded = aliasing.fold(self.symbol, self.grid, self.stride)
         return folded.movedim(1, 2).flatten(2) / folded.shape[1]
 
-    @cached_property
-    def _blocks(self) -> torch.Tensor:
-        return aliasing.blocks(self.folded, self.grid, self.stride, of_input=True)
-
     def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
         return self.kernel() @ aliasing.gather(y, self.grid, self.stride)
 
     def kernel(self) -> torch.Tensor:
         """The real matrices that act on the gathered aliases of a spectrum."""
-        if is_tracked(self.symbol):
-            return aliasing.blocks(self.folded, self.grid, self.stride, of_input=True)
-        return self._blocks
+        return remembered(self, "blocks", self._blocks, self.symbol)
+
+    def _blocks(self) -> torch.Tensor:
+        return aliasing.blocks(self.folded, self.grid, self.stride, of_input=True)
 
 
 @dataclass(frozen=True, eq=False)

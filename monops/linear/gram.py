@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal, cast
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach, is_tracked, require_finite
+from monops.arrays import Array, DType, Shape, detach, require_finite
 from monops.errors import ShapeError
 from monops.linear import aliasing, fourier
 from monops.linear.base import LinearOperator
@@ -17,6 +16,7 @@ from monops.linear.circulant import Circulant, ShiftInvariant
 from monops.linear.decimated import Decimated, Decimation, Interpolated
 from monops.linear.frequency import FrequencyMap
 from monops.linear.identity import Identity
+from monops.linear.memo import keep, kept, remembered
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,18 +107,13 @@ class CirculantPlusGram(FrequencyMap):
         spread = (place[:, None, :, None] * diagonal[:, :, :, None]).reshape(F, aliases * outputs, aliases * inputs)
         return spread + aliases * (self.L.folded.mH @ self.R.folded)
 
-    @cached_property
     def _kernels(self) -> tuple[torch.Tensor, ...]:
-        return self._make_kernels()
-
-    def _make_kernels(self) -> tuple[torch.Tensor, ...]:
         if self.route == "joint":
             return (aliasing.blocks(self.joint, self.grid, self.stride, of_input=True, of_output=True),)
         return fourier.blocks(self.P.symbol), math.prod(self.stride) * self.L.kernel().mT, self.R.kernel()
 
     def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
-        is_seen = is_tracked(self.P.symbol, self.L.symbol, self.R.symbol)
-        kernels = self._make_kernels() if is_seen else self._kernels
+        kernels = remembered(self, "kernels", self._kernels, self.P.symbol, self.L.symbol, self.R.symbol)
         folded = aliasing.gather(y, self.grid, self.stride)
         if len(kernels) == 1:
             return aliasing.scatter(kernels[0] @ folded, self.grid, self.stride)
@@ -127,9 +122,10 @@ class CirculantPlusGram(FrequencyMap):
 
     def adjoint(self) -> LinearOperator:
         adjoint = _plus_gram(self.P.adjoint(), self.R, self.L)
-        if "_kernels" in self.__dict__:
-            first, *others = (kernel.mT for kernel in self._kernels)
-            adjoint.__dict__["_kernels"] = (first, *reversed(others))
+        kernels = kept(self, "kernels")
+        if isinstance(kernels, tuple):
+            first, *others = (kernel.mT for kernel in kernels)
+            keep(adjoint, "kernels", (first, *reversed(others)))
         return adjoint
 
     def resolvent(self, step: float) -> LinearOperator:

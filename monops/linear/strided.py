@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numbers
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
 
-from monops.arrays import DType, Shape, is_tracked
+from monops.arrays import DType, Shape
 from monops.linear.convolution import CircularConv
 from monops.linear.decimated import Decimated, Decimation, coarse_grid
+from monops.linear.memo import remembered
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +54,7 @@ class StridedCircularConv(Decimation):
 
     @property
     def decimated(self) -> Decimated:
-        return self._symbol() if is_tracked(self.weight) else self._kept
-
-    @cached_property
-    def _kept(self) -> Decimated:
-        return self._symbol()
+        return remembered(self, "symbol", self._symbol, self.weight)
 
     def _symbol(self) -> Decimated:
         return Decimated(CircularConv(self.weight, self.grid).circulant.symbol, self.grid, self.stride)

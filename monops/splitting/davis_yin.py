@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from monops.arrays import Array
+from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.parts import twice_cocoercivity, two_terms
@@ -46,7 +46,7 @@ class DavisYin(SplittingMethod):
         J_A, J_B, C = plan
         x = J_B(z)
         y = J_A(2 * x - z - self.step * C.apply(x))
-        return Step(z + y - x, point=x, gap=lambda: (x - y) / self.step)
+        return Step(z + y - x, point=x, gap=lambda: slope(x, y, self.step))
 
     def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
         beta = two_terms(A)[1].cocoercivity

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from monops.arrays import Array
+from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.peaceman_rachford import reflected_rate
@@ -41,7 +41,7 @@ class DouglasRachford(SplittingMethod):
         u = R_A(z)
         y = J_B(u)
         state = y + (z - u) / 2  # which is z + y - x
-        return Step(state, point=y, gap=lambda: (z - state) / self.step)
+        return Step(state, point=y, gap=lambda: slope(z, state, self.step))
 
     def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
         return 0.5

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from monops.arrays import Array
+from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 
@@ -48,7 +48,7 @@ class ForwardBackward(SplittingMethod):
     def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
         A, J_B = plan
         y = J_B(z - self.step * A.apply(z))
-        return Step(state=y, point=y, gap=lambda: (z - y) / self.step)
+        return Step(state=y, point=y, gap=lambda: slope(z, y, self.step))
 
     def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
         beta = A.cocoercivity

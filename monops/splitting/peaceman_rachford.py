@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from monops.arrays import Array
+from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 
@@ -41,7 +41,7 @@ class PeacemanRachford(SplittingMethod):
         R_A, J_B, R_B = plan
         u = R_A(z)
         state = R_B(u)
-        return Step(state, point=lambda: J_B(u), gap=lambda: (z - state) / (2 * self.step))
+        return Step(state, point=lambda: J_B(u), gap=lambda: slope(z, state, 2 * self.step))
 
     def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
         return 1.0

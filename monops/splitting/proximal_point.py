@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from monops.arrays import Array
+from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 
@@ -40,7 +40,7 @@ class ProximalPoint(SplittingMethod):
     def advance(self, plan: tuple[Resolvent], z: Array) -> Step:
         (J,) = plan
         y = J(z)
-        return Step(state=y, point=y, gap=lambda: (z - y) / self.step)
+        return Step(state=y, point=y, gap=lambda: slope(z, y, self.step))
 
     def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
         return 0.5

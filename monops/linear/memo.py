@@ -1,0 +1,39 @@
+"""What operators keep of what they have computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import torch
+
+from monops.arrays import is_tracked
+
+Made = TypeVar("Made")
+
+
+def remembered(owner: object, name: str, make: Callable[[], Made], *tensors: torch.Tensor, uses: int = 1) -> Made:
+    """make(), which computes something from `tensors` of `owner`; kept by it under `name` from that many uses on.
+
+    What is used once, as in a derivative, would only fill the memory. What autograd is to see is made anew.
+    """
+    if is_tracked(*tensors):
+        return make()
+    memo, count = owner.__dict__.setdefault("_memo", {}), f"uses of {name}"
+    if name in memo:
+        return cast(Made, memo[name])
+    made = make()
+    memo[count] = memo.get(count, 0) + 1
+    if memo[count] >= uses:
+        memo[name] = made
+    return made
+
+
+def kept(owner: object, name: str) -> object | None:
+    """What `owner` keeps under `name`, or None."""
+    return owner.__dict__.get("_memo", {}).get(name)
+
+
+def keep(owner: object, name: str, made: object) -> None:
+    """Let `owner` keep under `name` what another operator has computed already."""
+    owner.__dict__.setdefault("_memo", {})[name] = made
