@@ -20,6 +20,7 @@ from monops.functions import (
     Function,
     GroupL2,
     LeastSquares,
+    NuclearNorm,
     PSDCone,
     QuadraticForm,
     SeparableSum,
@@ -89,7 +90,11 @@ def _(f: L21) -> FunctionCase:
 
 @case_of.register
 def _(f: QuadraticForm) -> FunctionCase:
-    return FunctionCase(f, "QuadraticForm", {"Q": matrix_of(f.Q), "q": _flat(f.q, len(f.Q.domain))}, f.Q.domain)
+    domain = f.Q.domain
+    q = _plain(f.q)
+    batch = np.shape(q)[: max(np.ndim(q) - len(domain), 0)]
+    q = _flat(np.broadcast_to(q, batch + domain), len(domain))
+    return FunctionCase(f, "QuadraticForm", {"Q": matrix_of(f.Q), "q": q}, domain, batch)
 
 
 @case_of.register
@@ -106,7 +111,14 @@ def _(f: Spectral) -> FunctionCase:
     if name not in REFERENCE_FUNCTIONS:
         raise OptionError(f"the reference knows no {name}")
     r = inner.domain[0] if any(np.ndim(v) for v in inner.parameters.values()) else 3
-    return FunctionCase(f, name, inner.parameters, (r + 1, r))
+    parameters = {k: v[..., None] if np.ndim(v) > 1 else v for k, v in inner.parameters.items()}
+    return FunctionCase(f, name, parameters, (r + 1, r), inner.batch)
+
+
+@case_of.register
+def _(f: NuclearNorm) -> FunctionCase:
+    whole = _case(f, "NuclearNorm", {"weight": _plain(f.weight)})
+    return whole._replace(domain=(4, 3))
 
 
 @case_of.register

@@ -44,7 +44,7 @@ def by_point(one: Callable[..., Any], axes: int = 1) -> Map:
     def every(v: Array, *arguments: Any, **parameters: Any) -> Array:
         points = v.reshape(-1, *v.shape[v.ndim - axes :])
         out = np.array([one(point, *arguments, **parameters) for point in points])
-        return out.reshape(*v.shape[: v.ndim - axes], *out.shape[1:])
+        return out.reshape((*v.shape[: v.ndim - axes], *out.shape[1:]))
 
     return every
 

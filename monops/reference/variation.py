@@ -58,7 +58,7 @@ def _in_discs(v: Array, D: Array, bound: float) -> Array:
     u = np.zeros((k, 2, m))
     pixel = np.arange(m)
     first = bound * np.maximum(np.linalg.norm(v, axis=-1), 1e-300)[:, None, None]
-    for mu in (first * 0.3**i for i in range(27)):
+    for mu in (first * 0.1**i for i in range(15)):
         for _ in range(50):
             room = bound**2 - (u * u).sum(1, keepdims=True)
             slope = 2 * mu * u / room - (D @ (v - u.reshape(k, -1) @ flat)[:, None, :, None])[..., 0]
