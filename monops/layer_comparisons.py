@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from monops.arrays import Array, epsilon, to_numpy
-from monops.comparisons import case_of, check, reference_maps, tight, tolerance
+from monops.comparisons import check, tight, tolerance
 from monops.errors import OptionError
+from monops.function_comparisons import case_of, reference_maps
 from monops.implicit import equilibrium
 from monops.nn import Equilibrium, MonotoneConv, MonotoneDense, MonotoneLinear, MonotoneMultiTier
 from monops.reference import equilibrium as reference_equilibrium

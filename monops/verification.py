@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops import comparisons, layer_comparisons
+from monops import comparisons, function_comparisons, layer_comparisons
 from monops.arrays import DType, namespace, to_numpy
 from monops.errors import OptionError
-from monops.functions import Function, ReLU, Supported
+from monops.functions import Function
 from monops.linear import LinearOperator
 from monops.monotone import Affine, MonotoneOperator, Subdifferential
 from monops.nn import Equilibrium
@@ -80,12 +80,10 @@ def _everything(draw: Draw) -> Iterator[Check]:
         for name, make in catalogue.NUMPY_ONLY.items():
             yield from comparisons.linear_checks(name, make(kind), kind)
     for name, case in catalogue.FUNCTIONS.items():
-        yield from comparisons.function_checks(name, case(), draw)
-        yield from comparisons.monotone_function_checks(f"Subdifferential({name})", case(), draw)
+        yield from function_comparisons.function_checks(name, case(), draw)
+        yield from function_comparisons.monotone_function_checks(f"Subdifferential({name})", case(), draw)
     for name, joint in catalogue.JOINT.items():
-        yield from comparisons.joint_checks(name, joint(draw), draw)
-    supported = comparisons.case_of(Supported(ReLU(), draw.put((draw.rng.random(5) < 0.6).astype(np.float64))))
-    yield from comparisons.function_checks("Supported(ReLU)", supported, draw)
+        yield from function_comparisons.function_checks(name, joint(draw), draw)
     yield from comparisons.affine_checks("Affine", *comparisons.random_affine(draw), draw)
     yield from comparisons.algebra_checks(draw)
     for name, method in catalogue.METHODS.items():
@@ -110,10 +108,7 @@ def _(op: LinearOperator, draw: Draw, x: Any) -> Iterator[Check]:
 
 @_checks.register
 def _(f: Function, draw: Draw, x: Any) -> Iterator[Check]:
-    joint = comparisons.joint_case_of(f)
-    if joint is not None:
-        return comparisons.joint_checks(type(f).__name__, joint, draw)
-    return comparisons.function_checks(type(f).__name__, comparisons.case_of(f), draw)
+    return function_comparisons.function_checks(type(f).__name__, function_comparisons.case_of(f), draw)
 
 
 @_checks.register
@@ -123,7 +118,8 @@ def _(A: MonotoneOperator, draw: Draw, x: Any) -> Iterator[Check]:
         kind = Draw(0, dtype=A.linear.dtype, device=A.linear.device)
         return comparisons.affine_checks("Affine", A, matrix, to_numpy(A.b).astype(np.float64), kind)
     if isinstance(A, Subdifferential):
-        return comparisons.monotone_function_checks(type(A).__name__, comparisons.case_of(A.f), draw)
+        case = function_comparisons.case_of(A.f)
+        return function_comparisons.monotone_function_checks(type(A).__name__, case, draw)
     raise OptionError(f"there is no reference for a {type(A).__name__}")
 
 

@@ -9,11 +9,11 @@ import torch
 from cases import draw_of, kinds, libraries
 from function_cases import close, tensor
 from scipy import optimize
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck, gradgradcheck
 
-from monops import NormalCone, Subdifferential
+from monops import Affine, Diagonal, ForwardBackward, NormalCone, Subdifferential, solve, verify
 from monops.arrays import Array, to_numpy
-from monops.errors import NotSingleValuedError, OptionError, ShapeError
+from monops.errors import NotSingleValuedError, OptionError, ShapeError, SingularError
 from monops.functions import (
     L0,
     L1,
@@ -132,6 +132,96 @@ def test_a_weight_may_require_grad() -> None:
     assert gradcheck(lambda x, w: Spectral(SquaredL2(w)).gradient(x), (x, weight))
 
 
+@kinds
+def test_weights_may_belong_to_samples(kind: str) -> None:
+    draw, weights = draw_of(kind), np.array([0.5, 0.0, 1.0, 2.0])
+    f, x = NuclearNorm(draw.put(weights[:, None, None])), draw.put(draw.array(4, 3, 2, scale=2.0))
+    for thing in (f, f.conjugate()):
+        assert verify(thing, dtype=draw.dtype, device=draw.device)
+    single = [NuclearNorm(w) for w in weights]
+    tolerance = 1e-13 if kind.endswith("64") else 1e-5
+    for mine, theirs in (
+        (f.prox(x, 0.7), [g.prox(v, 0.7) for g, v in zip(single, x, strict=True)]),
+        (f(x), [g(v) for g, v in zip(single, x, strict=True)]),
+        (f.conjugate().prox(x, 0.7), [g.conjugate().prox(v, 0.7) for g, v in zip(single, x, strict=True)]),
+        (f.prox_derivative(x, 0.7)(x), [g.prox_derivative(v, 0.7)(v) for g, v in zip(single, x, strict=True)]),
+    ):
+        assert close(to_numpy(mine), np.stack([to_numpy(one) for one in theirs]), tolerance)
+
+
+def test_samples_with_weights_of_their_own() -> None:
+    draw = draw_of("torch64", 6)
+    x, weight = tensor(draw.array(3, 3, 2, scale=2.0)), tensor([[[0.5]], [[1.0]], [[0.25]]])
+    f = NuclearNorm(weight)
+    assert gradcheck(lambda x, w: NuclearNorm(w).prox(x, 0.6), (x, weight))
+    assert gradgradcheck(lambda x, w: NuclearNorm(w).prox(x, 0.6), (x, weight))
+    mapped = torch.func.vmap(lambda x, w: NuclearNorm(w).prox(x, 0.6))(x, weight)
+    torch.testing.assert_close(mapped, f.prox(x, 0.6), rtol=1e-12, atol=1e-12)
+    D, g = f.prox_derivative(x, 0.6), torch.ones_like(x)
+    torch.testing.assert_close(D.take(torch.tensor([2, 0]), (3, 3, 2))(g[[2, 0]]), D(g)[[2, 0]])
+    # Whoever has parameters for single samples keeps them together.
+    for operator in (Subdifferential(f), Subdifferential(f).resolvent(1.0), NormalCone(f.conjugate())):
+        with pytest.raises(NotImplementedError):
+            operator.take(torch.tensor([0]), (3, 3, 2))
+    shared = Subdifferential(NuclearNorm(torch.tensor(0.5, dtype=torch.float64)))
+    assert shared.take(torch.tensor([0]), (3, 3, 2)) is shared
+    # Samples that end at very different steps, each where it would end alone.
+    M = Diagonal(torch.tensor([[1.0, 0.5], [0.7, 2.0], [0.3, 1.0]], dtype=torch.float64))
+    b = x.detach() * torch.tensor([1e-6, 1.0, 1e2], dtype=torch.float64)[:, None, None]
+    together = solve(ForwardBackward("auto"), Affine(M, b), Subdifferential(NuclearNorm(weight.detach())), tol=1e-10)
+    for i, w in enumerate(weight.detach().flatten().tolist()):
+        alone = solve(ForwardBackward("auto"), Affine(M, b[i]), Subdifferential(NuclearNorm(w)), tol=1e-10)
+        torch.testing.assert_close(together.point[i], alone.point, rtol=1e-8, atol=1e-8)
+
+
+def spread(s: list[float], m: int, n: int) -> torch.Tensor:
+    """An m×n matrix with these singular values."""
+    rng = np.random.default_rng(len(s) + m + n)
+    u, v = np.linalg.qr(rng.standard_normal((m, m)))[0], np.linalg.qr(rng.standard_normal((n, n)))[0]
+    return tensor(u[:, : len(s)] * np.array(s) @ v[:, : len(s)].T)
+
+
+@cases
+@pytest.mark.parametrize("shape", [(3, 3), (4, 3), (3, 4)], ids=str)
+@pytest.mark.parametrize("values", [[3.0, 1.7, 0.2], [2.0, 1.99, 0.9], [2.0, 1.9999, 0.9]], ids=str)
+def test_second_derivatives(make: Callable[[Draw], Function], shape: tuple[int, int], values: list[float]) -> None:
+    f, x = make(draw_of("torch64")), spread(values, *shape)
+    # A difference quotient of numbers of which 1/gap of the digits are lost.
+    assert gradgradcheck(lambda x: f.prox(x, 0.6), x, atol=1e-4, fast_mode=True)
+
+
+def test_second_derivatives_in_every_mode() -> None:
+    f, x = Spectral(L2(0.7)), spread([3.0, 1.7, 0.2], 4, 3).detach()
+    g = torch.tensor(draw_of("torch64", 1).array(4, 3))
+
+    def value(x: torch.Tensor) -> torch.Tensor:
+        return (f.prox(x, 0.6) * g).sum()
+
+    want = torch.autograd.functional.hessian(value, x)
+    rev, fwd = torch.func.jacrev, torch.func.jacfwd
+    for outer, inner in ((rev, rev), (fwd, rev), (rev, fwd)):
+        torch.testing.assert_close(outer(inner(value))(x), want, rtol=1e-9, atol=1e-12)
+    assert want.abs().max() > 1e-3
+    assert gradgradcheck(lambda x, w: Spectral(L2(w)).prox(x, 0.6), (x.requires_grad_(), tensor(0.7)))
+
+
+@pytest.mark.parametrize(
+    ("values", "shape"), [([2.0, 2.0, 0.9], (3, 3)), ([2.0, 2 - 1e-7, 0.9], (4, 3)), ([2.0, 1.0, 0.0], (4, 3))]
+)
+def test_second_derivatives_that_cannot_be_had_say_so(values: list[float], shape: tuple[int, int]) -> None:
+    f, x = NuclearNorm(0.7), spread(values, *shape)
+    (first,) = torch.autograd.grad((f.prox(x, 0.6) ** 2).sum(), x, create_graph=True)
+    assert torch.isfinite(first).all()
+    with pytest.raises(SingularError, match=r"wants them apart .* by 6\.1e-06 of the largest, got"):
+        torch.autograd.grad((first**2).sum(), x)
+    with pytest.raises(SingularError, match="wants them apart"):
+        torch.autograd.grad(f.prox_derivative(x, 0.6)(torch.ones_like(x)).sum(), x)
+
+
+def test_a_single_zero_is_no_obstacle_in_a_square_matrix() -> None:
+    assert gradgradcheck(lambda x: NuclearNorm(0.7).prox(x, 0.6), spread([2.0, 1.0, 0.0], 3, 3), atol=1e-4)
+
+
 def test_facts() -> None:
     assert Spectral(ElasticNet(0.3, 0.5)).strong_convexity == 0.5
     assert Spectral(Huber(0.5, 2.0)).smoothness == 2.0
@@ -160,7 +250,7 @@ def test_wrong_input_is_named() -> None:
         Spectral("L1")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match=r"NuclearNorm wants weight in \[0, ∞\)"):
         NuclearNorm(-1.0)
-    with pytest.raises(OptionError, match=r"NuclearNorm wants one number as weight, got shape \(3,\)"):
+    with pytest.raises(ShapeError, match=r"NuclearNorm wants one weight for each point, .* got shape \(3,\)"):
         NuclearNorm(np.ones(3))
     with pytest.raises(OptionError, match="NuclearNorm is a function of matrices, got axes=1"):
         NuclearNorm().on_axes(1)

@@ -91,6 +91,8 @@ class L2(GroupNorm):
 class L21(GroupNorm):
     """f(x) = Σ_g weight_g ‖x_g‖, a group being all entries along the last `over` axes: the rows of a matrix, say.
 
+    The prox shrinks each group by the factor max(0, 1 - step·weight_g/‖x_g‖).
+
     Shapes: `x` (*batch, *groups, *group), with `over` axes in `group` and `axes` in both together.
 
     Args:
@@ -128,6 +130,8 @@ class L21(GroupNorm):
 @dataclass(frozen=True, eq=False)
 class GroupL2(GroupNorm):
     """f(x) = Σ_g weight_g ‖x_g‖ over groups of entries along the one axis of a point.
+
+    The prox shrinks each group by the factor max(0, 1 - step·weight_g/‖x_g‖).
 
     Args:
         weight: in [0, ∞); a number, or an array with a number for each entry, the same throughout a group.

@@ -58,7 +58,10 @@ class Linear(Separable):
 
 @dataclass(frozen=True, eq=False)
 class Zero(Separable):
-    """f(x) = 0: the indicator of the whole space, whose prox is the identity.
+    """f(x) = 0, the indicator of the whole space; its prox is the identity.
+
+    Source:
+        Bauschke & Combettes 2017, Convex Analysis and Monotone Operator Theory in Hilbert Spaces.
 
     Example:
         >>> import torch

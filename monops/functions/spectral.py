@@ -12,7 +12,8 @@ from monops.errors import OptionError
 from monops.functions.base import Function
 from monops.functions.jacobians import PerSample
 from monops.functions.l1 import L1
-from monops.functions.parameters import PARAMETER, require
+from monops.functions.parameters import PARAMETER, require, require_narrow
+from monops.functions.singular import frames, moved, placed, quotients, singular_values, turn
 from monops.linear import LinearOperator
 
 
@@ -68,17 +69,15 @@ class OfSingularValues(Function):
         u, s, vh = namespace(x).linalg.svd(detach(self._admit(x)), full_matrices=False)
         if not is_torch(x):
             return (u * self._inner.prox(s, step)[..., None, :]) @ vh
-        # The numbers are those of the line above. Their derivatives in x are by the formula, not through the SVD,
-        # which has none at repeated singular values; those in parameters of f come from its prox.
-        J, *quotients = _quotients(self._inner, s, step)
-        z = (u.mT @ x @ vh.mT).diagonal(0, -2, -1)
-        p = self._inner.prox(s, step) + (detach(J) @ (z - detach(z))[..., None])[..., 0]
-        return _turn(x, p, u, vh, *(detach(part) for part in quotients))
+        J = self._inner.prox_derivative(s, step).to_dense() + 0 * s[..., None]
+        return placed(x, moved(self._inner, singular_values(x, u, s, vh), step), detach(J), u, vh)
 
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:
         step = require_step(step, self, "prox_derivative")
-        u, s, vh = namespace(x).linalg.svd(self._admit(x), full_matrices=False)
-        return PerSample(_derivative, (0 * detach(x), u, vh, *_quotients(self._inner, s, step)), 2)
+        u, s, vh = frames(self._admit(x))
+        J = self._inner.prox_derivative(s, step).to_dense() + 0 * s[..., None]
+        data = (0 * detach(x), u, vh, J, *quotients(s, self._inner.prox(s, step), J))
+        return PerSample(_derivative, data, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,14 +91,17 @@ class Spectral(OfSingularValues):
     and this is not its prox.
 
     The derivative of the prox is by the formula of Daleckii and Krein, which holds at repeated and at zero singular
-    values too. Autograd through `prox` uses it, to first order; second derivatives go through `prox_derivative`, where
-    singular values differ.
+    values too; autograd through `prox` uses it. Second derivatives differentiate that formula, and with it the singular
+    vectors: they are right where singular values differ (and, unless the matrix is square, none is zero), and a
+    `SingularError` elsewhere.
 
     Args:
         function: f, convex.
 
     Raises:
         OptionError: `function` is no convex function.
+        SingularError: by a second derivative of `prox` or a derivative of `prox_derivative`, where two singular values
+            differ by less than ε^⅓ of the largest.
 
     Source:
         Lewis 1995, The convex analysis of unitarily invariant matrix functions; Lewis & Sendov 2005, Nonsmooth analysis
@@ -131,10 +133,11 @@ class NuclearNorm(OfSingularValues):
     """F(X) = weight·Σ_i σ_i(X), the sum of the singular values; its prox is their soft threshold.
 
     Args:
-        weight: a number, or an array without axes, in [0, ∞).
+        weight: in [0, ∞); a number, or an array with one number for each matrix: of length 1 on the last two axes.
 
     Raises:
-        OptionError: `weight` is not in [0, ∞), or has axes.
+        OptionError: `weight` is not in [0, ∞).
+        ShapeError: `weight` differs within a matrix.
 
     Source:
         Cai, Candès & Shen 2010, A singular value thresholding algorithm for matrix completion, theorem 2.1.
@@ -151,52 +154,14 @@ class NuclearNorm(OfSingularValues):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self, (self.weight >= 0) & (self.weight < math.inf), "weight in [0, ∞)")
-        if not isinstance(self.weight, float) and self.weight.ndim:
-            raise OptionError(f"NuclearNorm wants one number as weight, got shape {tuple(self.weight.shape)}")
+        require_narrow(self, "weight", 2)
 
     @property
     def _inner(self) -> Function:
-        return L1(self.weight)
+        weight = self.weight
+        return L1(weight if isinstance(weight, float) or not weight.ndim else weight[..., 0])
 
 
-def _quotients(f: Function, s: Array, step: float) -> tuple[Array, Array, Array, Array]:
-    """The Jacobian of f's prox at s, and the factors by which the prox of f∘σ moves what is off the diagonal.
-
-    These are for symmetric and antisymmetric parts (p_i - p_j)/(s_i - s_j) and (p_i + p_j)/(s_i + s_j), and p_i/s_i
-    beside the square, p the prox of f at s; where nothing is left of a divisor, its limit from the Jacobian.
-
-    Shapes: `s` (*batch, r) → (*batch, r, r) three times, and (*batch, r, 1).
-    """
-    xp, p = namespace(s), f.prox(s, step)
-    J = f.prox_derivative(s, step).to_dense() + 0 * s[..., None]
-    own = J.diagonal(0, -2, -1)
-    mean = 0.5 * (own[..., :, None] + own[..., None, :])
-    # A quotient of differences loses half of the digits here, a derivative is off by as much.
-    small = epsilon(s.dtype) ** 0.5 * detach(s)[..., :1, None]
-
-    def quotient(above: Array, below: Array, limit: Array) -> Array:
-        is_safe = abs(below) > small
-        return xp.where(is_safe, above / xp.where(is_safe, below, 1.0), limit)
-
-    even = quotient(p[..., :, None] - p[..., None, :], s[..., :, None] - s[..., None, :], mean - J)
-    odd = quotient(p[..., :, None] + p[..., None, :], s[..., :, None] + s[..., None, :], mean + J)
-    return J, even, odd, quotient(p[..., None], s[..., None], own[..., None])
-
-
-def _turn(d: Array, diagonal: Array, u: Array, vh: Array, even: Array, odd: Array, beside: Array) -> Array:
-    """U K Vᴴ for the K with this diagonal, and off it the parts of Uᴴ d V by their factors; beside it likewise."""
-    z = u.mT @ d @ vh.mT
-    r = z.shape[-1]
-    eye = namespace(d).eye(r, dtype=d.dtype, device=d.device)
-    moved = 0.5 * (even + odd) * z + 0.5 * (even - odd) * z.mT
-    out = u @ (moved * (1 - eye) + diagonal[..., None] * eye) @ vh
-    if d.shape[-2] > r:
-        out = out + ((d @ vh.mT - u @ z) * beside.mT) @ vh
-    if d.shape[-1] > r:
-        out = out + u @ (beside * (u.mT @ d - z @ vh))
-    return out
-
-
-def _derivative(d: Array, zero: Array, u: Array, vh: Array, J: Array, *quotients: Array) -> Array:
+def _derivative(d: Array, zero: Array, u: Array, vh: Array, J: Array, *data: Array) -> Array:
     z = (u.mT @ d @ vh.mT).diagonal(0, -2, -1)
-    return _turn(d + zero, (J @ z[..., None])[..., 0], u, vh, *quotients)
+    return turn(d + zero, (J @ z[..., None])[..., 0], u, vh, *data)

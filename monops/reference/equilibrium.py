@@ -85,10 +85,9 @@ def gradient(
     n = matrix.shape[0]
     W = np.eye(n) - matrix
     flat_z, flat_g, flat_b = (x.reshape(-1, n) for x in (z, g, np.broadcast_to(b, z.shape)))
-    w = np.empty_like(flat_z)
-    for i, (zi, gi, bi) in enumerate(zip(flat_z, flat_g, flat_b, strict=True)):
-        D = slope(zi - (matrix @ zi - bi), 1.0)
-        w[i] = _after(D, linalg.solve((np.eye(n) - _after(D, W)).T, gi))
+    slopes = slope(flat_z - (flat_z @ matrix.T - flat_b), 1.0)
+    rows = [_after(D, linalg.solve((np.eye(n) - _after(D, W)).T, gi)) for D, gi in zip(slopes, flat_g, strict=True)]
+    w = np.array(rows).reshape(flat_z.shape)
     return -w.T @ flat_z, w.reshape(z.shape)
 
 

@@ -6,7 +6,6 @@ The tests and `monops verify` draw from here, so a class which is exported but m
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 from monops.functions import (
     ELU,
@@ -16,11 +15,11 @@ from monops.functions import (
     Arctan,
     Box,
     ElasticNet,
-    Function,
     Hinge,
     Huber,
     KullbackLeibler,
     LeakyReLU,
+    Linear,
     LInf,
     LInfBall,
     LogBarrier,
@@ -36,6 +35,7 @@ from monops.functions import (
     Support,
     Tanh,
 )
+from monops.functions import Zero as ZeroFunction
 from monops.linear import (
     BlockDiagonal,
     Blocks,
@@ -87,7 +87,7 @@ from monops.splitting import (
     SplittingMethod,
 )
 from monops.testing.draw import Draw, LinearCase
-from monops.testing.joint import JOINT, JointCase
+from monops.testing.joint import JOINT, FunctionCase
 from monops.testing.layers import LAYERS
 from monops.testing.plain import PLAIN, SCIPY
 from monops.testing.structured import BLOCKS, PERIODIC
@@ -103,7 +103,6 @@ __all__ = [
     "TORCH_ONLY",
     "Draw",
     "FunctionCase",
-    "JointCase",
     "LinearCase",
 ]
 
@@ -116,14 +115,6 @@ LINEAR_CLASSES = {
     CircularConv, Circulant, StridedCircularConv, Interpolated, Decimated, CirculantPlusGram, Restriction, ZeroPad,
     Blocks, BlockDiagonal, BlockTriangular, BlockSubstitution, FiniteDifference,
 }  # fmt: skip
-
-
-class FunctionCase(NamedTuple):
-    """A function with its name and parameters in `monops.reference.functions`."""
-
-    f: Function
-    reference: str
-    parameters: dict[str, Any]
 
 
 FUNCTIONS: dict[str, Callable[[], FunctionCase]] = {
@@ -149,6 +140,8 @@ FUNCTIONS: dict[str, Callable[[], FunctionCase]] = {
     "Logistic": lambda: FunctionCase(Logistic(-2.0), "Logistic", {"label": -2.0}),
     "Hinge": lambda: FunctionCase(Hinge(-1.0), "Hinge", {"label": -1.0}),
     "SquaredHinge": lambda: FunctionCase(SquaredHinge(0.5), "SquaredHinge", {"label": 0.5}),
+    "Linear": lambda: FunctionCase(Linear(-0.75), "Linear", {"c": -0.75}),
+    "Zero": lambda: FunctionCase(ZeroFunction(), "Zero", {}),
     "L2": lambda: FunctionCase(L2(0.8), "L2", {"weight": 0.8}),
     "LInf": lambda: FunctionCase(LInf(0.8), "LInf", {"weight": 0.8}),
     "TV1D": lambda: FunctionCase(TV1D(0.3), "TV1D", {"weight": 0.3}),
