@@ -34,7 +34,8 @@ def check_function(
       tried as u);
     - ‖p - q‖² ≤ ⟨p - q, x - y⟩ for two points, with the claimed strong convexity and smoothness;
     - the proxes at two steps belong together: p is the prox at t of p + t·v;
-    - Moreau: prox of f* at (x/step, 1/step) is v; Fenchel-Young: f(p) + f*(v) = ⟨p, v⟩; f** is f again;
+    - Moreau: prox of f* at (x/step, 1/step) is v; Fenchel-Young: f(p) + f*(v) = ⟨p, v⟩ where rounding has not
+      moved v out of the domain of f*, and next to it f* ≤ its chord between subgradients; f** is f again;
     - the derivative of the prox agrees with difference quotients, and lies between 0 and I;
     - the gradient, where there is one, agrees with difference quotients, and p + step·∇f(p) = x;
     - an indicator has values 0 and ∞, and one projection for all steps;
@@ -158,15 +159,31 @@ def _conjugate(laws: Laws, f: Function, x: Array, p: Array, step: float) -> None
     laws.equal("f** has the prox of f", twice.prox(x, step), p, on, scale=reach * step)
     value = f(p)
     laws.equal("f** has the values of f", twice(p), value, on, scale=1.0)
-    # f* may be +∞ next to v, and need not have a formula: half of the digits.
-    accuracy = math.sqrt(laws.tol)
-    gap = value + dual(v) - inner(p, v, f.axes)
+    # f* may be +∞ next to v, which rounding moves, and need not have a formula: half of the digits.
+    accuracy, at_v = math.sqrt(laws.tol), inner(p, v, f.axes) - value  # f*(v), by Fenchel-Young
     allowance = accuracy * (_size(f, x, step) + abs(value))
-    known = namespace(x).isfinite(gap)
-    laws.at_most("Fenchel-Young: f(p) + f*(v) = ⟨p, v⟩", abs(gap[known]), allowance[known], on)
-    for y in (laws.normal(*x.shape), 0 * x):
+    got = dual(v)
+    known = got != math.inf
+    laws.at_most("Fenchel-Young: f(p) + f*(v) = ⟨p, v⟩", abs(got - at_v)[known], allowance[known], on)
+    inside, chord = _between(f, x, v, at_v, step)
+    got = dual(inside)
+    # Where x and p nearly cancel, rounding may move v out of a domain without interior, too.
+    known = (got != math.inf) | (norm(v, f.axes) >= 0.1 * norm(x, f.axes) / step)
+    law = "f* is finite between subgradients of f, and at most its chord"
+    laws.true(law, (got < math.inf).any(), on)
+    laws.at_most(law, got[known], (chord + allowance)[known], on)
+    for y in (laws.normal(*x.shape), 0 * x, inside):
         below = inner(p, y, f.axes) - value - dual(y)
         laws.at_most("Fenchel-Young: f(p) + f*(y) ≥ ⟨p, y⟩", below, allowance + accuracy * norm(p * y, x.ndim), on)
+
+
+def _between(f: Function, x: Array, v: Array, at_v: Array, step: float) -> tuple[Array, Array]:
+    """Points a tenth of the way from subgradients v to the mean of many, and what f* is there at most, by convexity."""
+    proxes = [(y, f.prox(y, step)) for y in (x, -x, 10 * x, -10 * x)]
+    others = [((y - p) / step, p) for y, p in proxes]
+    middle = sum(w.mean(0) for w, _ in others) / len(others)
+    height = sum((inner(p, w, f.axes) - f(p)).mean(0) for w, p in others) / len(others)
+    return v + 0.1 * (middle - v), at_v + 0.1 * (height - at_v)
 
 
 def _derivative(laws: Laws, f: Function, x: Array, step: float) -> None:
