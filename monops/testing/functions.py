@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -66,13 +67,13 @@ def check_function(
             _minimiser(laws, f, x, p, step)
             _pairs(laws, f, x, p, step)
             _steps(laws, f, x, p, step, steps)
-            _conjugate(laws, f, x, p, step)
             _derivative(laws, f, x, step)
             if f.is_indicator:
                 laws.equal("an indicator is 0 on its set", f(p), f(p) * 0, _at(step))
                 laws.equal("a projection projects once", f.prox(p, step), p, _at(step))
                 laws.equal("a projection is the same at every step", f.prox(x, 2 * step), p, _at(step))
             _gradient(laws, f, x, p, step)
+            _conjugate(laws, f, x, p, step)
         for step in (0.0, -1.0, math.nan, math.inf):
             with laws.refused("a step outside of (0, ∞) is refused", StepSizeError, _at(step)):
                 f.prox(x, step)
@@ -165,7 +166,7 @@ def _conjugate(laws: Laws, f: Function, x: Array, p: Array, step: float) -> None
     got = dual(v)
     known = got != math.inf
     laws.at_most("Fenchel-Young: f(p) + f*(v) = ⟨p, v⟩", abs(got - at_v)[known], allowance[known], on)
-    inside, chord = _between(f, x, v, at_v, step)
+    inside, chord = _between(f, x, step)
     got = dual(inside)
     # Where x and p nearly cancel, rounding may move v out of a domain without interior, too.
     known = (got != math.inf) | (norm(v, f.axes) >= 0.1 * norm(x, f.axes) / step)
@@ -177,12 +178,19 @@ def _conjugate(laws: Laws, f: Function, x: Array, p: Array, step: float) -> None
         laws.at_most("Fenchel-Young: f(p) + f*(y) ≥ ⟨p, y⟩", below, allowance + accuracy * norm(p * y, x.ndim), on)
 
 
-def _between(f: Function, x: Array, v: Array, at_v: Array, step: float) -> tuple[Array, Array]:
-    """Points a tenth of the way from subgradients v to the mean of many, and what f* is there at most, by convexity."""
-    proxes = [(y, f.prox(y, step)) for y in (x, -x, 10 * x, -10 * x)]
-    others = [((y - p) / step, p) for y, p in proxes]
-    middle = sum(w.mean(0) for w, _ in others) / len(others)
-    height = sum((inner(p, w, f.axes) - f(p)).mean(0) for w, p in others) / len(others)
+def _between(f: Function, x: Array, step: float) -> tuple[Array, Array]:
+    """Points a tenth of the way from subgradients to the mean of many, and what f* is there at most, by convexity."""
+    y = namespace(x).concatenate([x, -x, 10 * x, -10 * x])
+    p = f.prox(y, step)
+    v = (y - p) / step
+    if f.smoothness < math.inf:
+        with suppress(NotSingleValuedError):
+            v = f.gradient(p)  # where that is Lipschitz it is the more precise of the two
+    value = f(p)
+    at_v = inner(p, v, f.axes) - value
+    kept = namespace(x).isfinite(value)  # rounding may put a prox of large x outside of a set
+    middle, height = v[kept].mean(0), at_v[kept].mean(0)
+    v, at_v = v[: len(x)], at_v[: len(x)]
     return v + 0.1 * (middle - v), at_v + 0.1 * (height - at_v)
 
 
