@@ -68,12 +68,12 @@ def compare(
     if not (isinstance(repeats, int) and repeats >= 1):
         raise OptionError(f"repeats wants an integer ≥ 1, got {repeats!r}")
     named, posed = _named(methods), _posed(problems)
-    rows, goal = [], tol or 0.0
+    rows: list[Trial] = []
     for problem, (A, B, z0) in posed.items():
         start = initial_state(A, B, z0)
         goal = epsilon(start.dtype) ** (2 / 3) if tol is None else tol
         rows += [_trial(name, problem, method, A, B, start, goal, max_steps, repeats) for name, method in named.items()]
-    return Comparison(tuple(rows), goal)
+    return Comparison(tuple(rows), tol)
 
 
 def choose(
@@ -116,14 +116,15 @@ def choose(
     best = result.fastest().get("this")
     details = "\n".join("  ".join(line.split("  ")[1:]).strip() for line in result.table().splitlines())
     if best is None or best.solver is None:
-        raise NotConvergedError(f"no method came to a residual of {result.tol:.2e} on this problem:\n{details}")
+        wanted = result.rows[0].tol
+        raise NotConvergedError(f"no method came to a residual of {wanted:.2e} on this problem:\n{details}")
     others = [row for row in result.rows if row is not best]
     refused = [row.method for row in others if row.status is None]
-    missed = [row.method for row in others if row.status is not None and row.reached(result.tol) is None]
-    times = sorted(row.seconds_to(result.tol) for row in others if row.reached(result.tol) is not None)
+    missed = [row.method for row in others if row.status is not None and row.reached() is None]
+    times = sorted(row.seconds_to() for row in others if row.reached() is not None)
     lines = [
         f"{best.method}: the fastest of {len(result.rows)} methods by measured time, "
-        f"{1e3 * best.seconds_to(result.tol):.2f} ms for {best.steps[-1]} steps to a residual of {result.tol:.1e}"
+        f"{1e3 * best.seconds_to():.2f} ms for {best.steps[-1]} steps to a residual of {best.tol:.1e}"
     ]
     if times:
         lines.append(f"the next one took {1e3 * times[0]:.2f} ms")
@@ -169,7 +170,7 @@ def _trial(
             )
             setup, per_step = _timed(method, A, B, z0, tol, max(result.steps, 1), repeats)
     except (MonopsError, NotImplementedError) as error:
-        return Trial(name, problem, refusal=str(error))
+        return Trial(name, problem, refusal=str(error), tol=tol)
     worst = result.history.residual.reshape(len(result.history.steps), -1).max(1)
     return Trial(
         name,
@@ -183,6 +184,7 @@ def _trial(
         seconds_per_step=per_step,
         setup=setup,
         tuning=tuning,
+        tol=tol,
     )
 
 

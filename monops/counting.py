@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -125,18 +126,21 @@ class Counter:
             def call(self: Any, x: Any) -> Any:
                 counter.tick(kind)
                 # By the plain object: a default that calls another counted method must not count twice.
-                return getattr(_uncounted(self, plain), name)(x)
+                return getattr(self._uncounted, name)(x)
 
             return call
 
         def passing(name: str) -> Callable[..., Any]:
             def make(self: Any, *arguments: Any) -> Any:
-                return counter._counted(getattr(_uncounted(self, plain), name)(*arguments))
+                return counter._counted(getattr(self._uncounted, name)(*arguments))
 
             return make
 
         if isinstance(thing, Resolvent):
-            changes = {"__call__": ticking("__call__", "resolvent"), "derivative": ticking("derivative", "derivative")}
+            changes: dict[str, Any] = {
+                "__call__": ticking("__call__", "resolvent"),
+                "derivative": ticking("derivative", "derivative"),
+            }
             passed: tuple[str, ...] = ("reflected", "take")
         elif isinstance(thing, MonotoneOperator):
             changes = {"apply": ticking("apply", "apply"), "derivative": ticking("derivative", "derivative")}
@@ -144,6 +148,8 @@ class Counter:
         else:
             changes = {"apply": ticking("apply", "linear")}
             passed = ("adjoint", "take")
+        # Kept, for the kernels that it caches.
+        changes["_uncounted"] = cached_property(lambda self: _retyped(self, plain))
         return self._in_class(thing, changes | {name: passing(name) for name in passed})
 
     def _in_class(self, thing: Any, changes: dict[str, Any]) -> Any:
@@ -152,13 +158,6 @@ class Counter:
             space = {**changes, "__module__": plain.__module__, "__doc__": plain.__doc__}
             self._classes[plain] = type(plain.__name__, (plain,), space)
         return _retyped(thing, self._classes[plain])
-
-
-def _uncounted(thing: Any, plain: type) -> Any:
-    """The object in its own class, kept for the kernels that it caches."""
-    if "_uncounted" not in thing.__dict__:
-        thing.__dict__["_uncounted"] = _retyped(thing, plain)
-    return thing.__dict__["_uncounted"]
 
 
 def _retyped(thing: Any, kind: type, **changes: Any) -> Any:

@@ -49,12 +49,12 @@ def report(figures: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def comparison(rows: Sequence[Any], tol: float | None = None) -> Figure:
+def comparison(rows: Sequence[Any]) -> Figure:
     """Residual against steps, operator calls and seconds: one line a method, one row of panels a problem.
 
     Args:
-        rows: the trials of a `monops.comparison.Comparison`; those refused are left out.
-        tol: drawn as a dashed line.
+        rows: the trials of a `monops.comparison.Comparison`; those refused are left out. Their tolerances
+            are dashed lines.
     """
     problems = list(dict.fromkeys(row.problem for row in rows))
     names = list(dict.fromkeys(row.method for row in rows))
@@ -67,7 +67,7 @@ def comparison(rows: Sequence[Any], tol: float | None = None) -> Figure:
                 for axes, x in zip(line, (row.steps, row.calls, [1e3 * t for t in row.seconds]), strict=True):
                     _residual(axes, x, row.residual, row.method, names.index(row.method))
         for axes, what in zip(line, ("steps", "operator calls", "milliseconds"), strict=True):
-            if tol is not None:
+            for tol in sorted({row.tol for row in rows if row.problem == problem}):
                 axes.axhline(tol, color="0.4", linewidth=1, linestyle="--", label=f"tolerance {tol:g}")
             axes.set_xscale("log")
             axes.set_yscale("log")

@@ -28,6 +28,7 @@ class Trial:
         seconds_per_step: measured without looks at the residual, on the whole batch.
         setup: seconds for what a solve does before its first step, factorisations above all.
         tuning: seconds that finding the step took; 0 for a method with a number.
+        tol: the tolerance of the solve; what `reached` and `seconds_to` ask for unless told.
     """
 
     method: str
@@ -42,17 +43,19 @@ class Trial:
     seconds_per_step: float = math.nan
     setup: float = math.nan
     tuning: float = 0.0
+    tol: float = math.nan
 
     @property
     def seconds(self) -> tuple[float, ...]:
         """Seconds from the beginning of a solve to each of `steps`; the search for a step size is not among them."""
         return tuple(self.setup + k * self.seconds_per_step for k in self.steps)
 
-    def reached(self, tol: float) -> int | None:
+    def reached(self, tol: float | None = None) -> int | None:
         """The place in `steps`, `calls` and `seconds` of the first residual ≤ tol; None if there is none."""
+        tol = self.tol if tol is None else tol
         return next((i for i, residual in enumerate(self.residual) if residual <= tol), None)
 
-    def seconds_to(self, tol: float) -> float:
+    def seconds_to(self, tol: float | None = None) -> float:
         """Seconds to the first residual ≤ tol; infinite if there is none."""
         place = self.reached(tol)
         return math.inf if place is None else self.seconds[place]
@@ -64,11 +67,11 @@ class Comparison:
 
     Attributes:
         rows: one `Trial` for each method on each problem.
-        tol: the tolerance of the solves.
+        tol: the tolerance that was asked for; None where each solve had that of its dtype, which its trial tells.
     """
 
     rows: tuple[Trial, ...] = field(repr=False)
-    tol: float
+    tol: float | None
 
     def __str__(self) -> str:
         return self.table()
@@ -77,9 +80,8 @@ class Comparison:
         """For each problem, the trial that came to a residual ≤ tol in the fewest seconds; not those nobody solved.
 
         Args:
-            tol: the tolerance of the comparison unless given; not below it, as solves end there.
+            tol: that of each trial unless given; not below it, as solves end there.
         """
-        tol = self.tol if tol is None else tol
         best: dict[str, Trial] = {}
         for row in self.rows:
             before = best[row.problem].seconds_to(tol) if row.problem in best else math.inf
@@ -124,7 +126,7 @@ class Comparison:
         """
         from monops import plots
 
-        return plots.comparison(self.rows, self.tol)
+        return plots.comparison(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as plain data, for JSON."""
@@ -168,4 +170,5 @@ def _plain(row: Trial) -> dict[str, Any]:
         "seconds_per_step": number(row.seconds_per_step),
         "setup": number(row.setup),
         "tuning": row.tuning,
+        "tol": number(row.tol),
     }

@@ -1,5 +1,6 @@
 """The battery that people run on their own classes: what is wrong with a class is found, and named."""
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from cases import draw_of, jit_warning, paper
 
 from monops import (
     L1,
+    L2,
     Affine,
     Box,
     Dense,
@@ -117,6 +119,11 @@ WRONG_FUNCTION: dict[str, tuple[type[Function], dict[str, Any], str]] = {
     "conjugate of another weight": (
         L1, {"conjugate": lambda s: Box(-1.1 * s.weight, 1.1 * s.weight)}, "Moreau"),
     "conjugate without the way back": (LeakyReLU, {"conjugate": lambda s: s}, "Moreau"),
+    "conjugate infinite everywhere": (
+        L2, {"conjugate_value": lambda s, y: y.sum(-1).abs() + math.inf}, "f\\* is finite"),
+    "conjugate with a small domain": (
+        L2, {"conjugate_value": lambda s, y: torch.where(y.norm(dim=-1) > 0.8 * s.weight, math.inf, 0.0).to(y.dtype)},
+        "f\\* is finite"),
     "false strong convexity": (L1, {"strong_convexity": 0.1, "smoothness": 1e9}, "strongly convex"),
     "false smoothness": (SquaredL2, {"smoothness": 0.9, "strong_convexity": 0.0}, "smooth with L"),
     "convexity above smoothness": (L1, {"strong_convexity": 2.0, "smoothness": 1.0}, "≤ smoothness"),

@@ -15,7 +15,9 @@ from monops.testing import (
     check_linear_operator,
     check_monotone_operator,
     check_splitting_method,
+    splitting,
 )
+from monops.testing.problems import random_problems
 
 
 class WrongAdjoint(Dense):
@@ -102,7 +104,11 @@ class FailingInSingle(mo.DouglasRachford):
         (lambda: check_splitting_method(FailingInSingle("auto")), "to solve a problem with f = ReLU, torch.float32"),
     ],
 )
-def test_what_the_thing_raises_has_a_note_on_what_was_tried(check: Any, note: str) -> None:
+def test_what_the_thing_raises_has_a_note_on_what_was_tried(
+    check: Any, note: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {name: random_problems(0, "monotone")[name] for name in ("SquaredL2", "ReLU")}
+    monkeypatch.setattr(splitting, "random_problems", lambda *given: few)
     with pytest.raises(Oops) as caught:
         check()
     (said,) = caught.value.__notes__

@@ -40,7 +40,7 @@ def test_every_problem_is_solved(problem: str, dtype: torch.dtype) -> None:
     zero = A.zero()
     assert zero is not None
     assert zero.dtype == dtype
-    method = "admm" if problem == "total-variation" else "douglas-rachford"
+    method = "linearized-admm" if problem == "total-variation" else "douglas-rachford"
     (row,) = bench.run([method], [problem], dtype=dtype).rows
     assert row.status is Status.CONVERGED
 
@@ -70,7 +70,7 @@ def test_a_benchmark_prints_a_table_and_writes_its_files(run: Run) -> None:
 
 
 def test_refusals_are_short_unless_methods_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = {name: bench.METHODS[name] for name in ("admm", "douglas-rachford")}
+    few = {name: bench.METHODS[name] for name in ("linearized-admm", "douglas-rachford")}
     monkeypatch.setattr(bench, "METHODS", few)
     code, out, _ = run("--problems", "total-variation", "--dtype", "float64", "--tol", "1e-6")
     assert code == 0

@@ -144,6 +144,24 @@ def test_a_comparison_is_drawn() -> None:
     assert np.shape(panels[0].lines[0].get_xydata()) == (len(result.rows[0].steps), 2)
 
 
+def test_each_dtype_has_a_tolerance_of_its_own() -> None:
+    A, B = monotone()
+    single = Affine(Dense(A.linear.matrix.float()), A.b.float()), B
+    for problems in ({"single": single, "double": (A, B)}, {"double": (A, B), "single": single}):
+        result = compare([mo.PeacemanRachford(0.5)], problems, repeats=1)
+        rows = {row.problem: row for row in result.rows}
+        assert rows["single"].tol == pytest.approx(2.0 ** (-23 * 2 / 3))
+        assert rows["double"].tol == pytest.approx(2.0 ** (-52 * 2 / 3))
+        assert result.fastest() == rows, "both were solved"
+        assert all(row.residual[-1] <= row.tol and row.seconds_to() == row.seconds[-1] for row in result.rows)
+        drawn = result.plot().axes
+        for axes, row in zip(drawn[::3], result.rows, strict=True):
+            (height,) = {line.get_ydata()[0] for line in axes.lines if "tolerance" in line.get_label()}
+            assert height == row.tol
+        plain = result.to_dict()
+        assert (plain["tol"], [trial["tol"] for trial in plain["trials"]]) == (None, [row.tol for row in result.rows])
+
+
 def test_numpy_and_methods_that_diverge() -> None:
     A = Affine(Dense(np.array([[1.0, -4.0], [4.0, 1.0]])), np.ones(2))
     methods = {"good": mo.PeacemanRachford(0.3), "bad": mo.ForwardBackward(5.0, allow_unproven=True)}

@@ -1,5 +1,6 @@
 """`monops new-method`: what it writes works as it is, and it overwrites nothing."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -11,26 +12,27 @@ from monops import cli
 from monops.errors import OptionError
 from monops.scaffold import names, new_method
 
-PACKAGE = Path(__file__).parents[1]
 
-
-def run_in(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
-
-
-def test_what_is_written_passes_its_own_test(tmp_path: Path) -> None:
-    done = run_in(tmp_path, sys.executable, "-m", "monops", "new-method", "golden-ratio")
-    assert done.returncode == 0, done.stderr
-    assert sorted(os.listdir(tmp_path)) == ["golden_ratio.py", "test_golden_ratio.py"]
+def test_what_is_written_passes_its_own_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["monops", "new-method", "golden-ratio"])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    assert sorted(os.listdir()) == ["golden_ratio.py", "test_golden_ratio.py"]
     assert "class GoldenRatio(SplittingMethod)" in (tmp_path / "golden_ratio.py").read_text(encoding="utf-8")
-    done = run_in(tmp_path, sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", ".")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 passed" in done.stdout
+    written = importlib.import_module("test_golden_ratio")
+    del sys.modules["golden_ratio"], sys.modules["test_golden_ratio"]
+    tests = [value for name, value in vars(written).items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for test in tests:
+        test()
     rules = ["--isolated", "--no-cache", "--select", "E,W,F,I,UP,B,SIM,C4,PT,D", "--config"]
     convention = 'lint.pydocstyle.convention = "google"'
     for command in (["check", *rules, convention, "."], ["format", "--isolated", "--no-cache", "--check", "."]):
-        done = run_in(tmp_path, sys.executable, "-m", "ruff", *command)
+        done = subprocess.run([sys.executable, "-m", "ruff", *command], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
 
 

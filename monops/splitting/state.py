@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from monops.arrays import Array
@@ -16,6 +16,15 @@ def each(change: Callable[..., Array], state: State, *others: State) -> State:
         members = [each(change, *several) for several in zip(state, *others, strict=True)]
         return type(state)(*members) if hasattr(state, "_fields") else tuple(members)
     return change(state, *others) if hasattr(state, "ndim") else (state, *others)[-1]
+
+
+def arrays(state: State) -> Iterator[Array]:
+    """The arrays in the state."""
+    for part in state if isinstance(state, tuple) else (state,):
+        if isinstance(part, tuple):
+            yield from arrays(part)
+        elif hasattr(part, "ndim"):
+            yield part
 
 
 def first(state: State) -> Array:

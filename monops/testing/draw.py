@@ -36,10 +36,10 @@ class Draw:
         return (scale * self.rng.standard_normal(shape)).astype(np.float32).astype(np.float64)
 
     def put(self, x: np.ndarray) -> Array:
-        """The plain array `x` in the chosen library, dtype and device."""
+        """The plain array `x` in the chosen library, dtype and device; a copy, as things under test may write to it."""
         if is_torch(self.dtype):
-            return torch.as_tensor(x, **self.kind)
-        return np.asarray(x, dtype=self.dtype)
+            return torch.tensor(x, **self.kind)
+        return np.array(x, dtype=self.dtype)
 
 
 class LinearCase(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops.arrays import DType, epsilon, norm, to_numpy
+from monops.arrays import Array, DType, epsilon, norm, to_numpy
 from monops.errors import ConvergenceWarning, StepSizeError
 from monops.implicit import equilibrium
 from monops.linear import Dense
@@ -19,7 +19,7 @@ from monops.reference import equilibrium as reference
 from monops.result import Status
 from monops.solver import solve
 from monops.splitting import SplittingMethod
-from monops.splitting.state import first
+from monops.splitting.state import State, arrays, each, first
 from monops.testing.laws import Laws
 from monops.testing.problems import Problem, kind_for, random_problems
 
@@ -45,7 +45,9 @@ def check_splitting_method(
     - it reaches the solution within `max_steps` steps, on tensors and NumPy arrays alike, in both precisions; single
       problems and batches agree; the start is left untouched, dtype and device are kept; `error_bound` is true;
     - `gap` is an element of A(x) + B(point), with x near the point: it bounds the distance to the solution;
-    - no step moves a random state farther from its limit than the proven `rate(m, L)` says; `best_step` has the best;
+    - no step moves a random state farther from its limit (where `gap_is_step`, from any other state) than the proven
+      `rate(m, L)` says; `best_step` has the best;
+    - steps are as averaged as `averagedness` says; where `gap_is_step`, ‖gap‖ is the same multiple of ‖z⁺ - z‖ always;
     - out of steps it says so, by status and one warning; a NaN in one sample is reported and spoils no other;
     - the gradient of `equilibrium` through it is that of the reference.
 
@@ -74,6 +76,8 @@ def check_splitting_method(
         for name, problem in problems.items():
             with laws.trying(f"what rate(m, L) and best_step(m, L) promise, with f = {name}"):
                 _rate(laws, method, problem)
+            with laws.trying(f"what averagedness and gap_is_step promise, with f = {name}"):
+                _promises(laws, method, problem)
     for dtype in dtypes:
         laws = Laws.of(method, seed, dtype, device, None)
         for name, problem in problems.items():
@@ -203,7 +207,7 @@ def _gap(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
 
 
 def _rate(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
-    """States come nearer to their limit by the claimed rate; the best step has no better neighbour."""
+    """States come nearer to each other or their limit by the claimed rate; the best step has no better neighbour."""
     A, B = problem.operators(laws.draw)
     m, L = A.strong_monotonicity, A.lipschitz
     for trial, step in _steps(method, L):
@@ -215,14 +219,76 @@ def _rate(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
         law = "no rate without strong monotonicity beats 1"
         laws.true(law, flat is None or flat >= 1, on, f"rate(m=0, L={L:.3g}) is {flat}")
         plan = trial.prepare(A, B)
-        limit = solve(trial, A, B, tol=1e-3 * laws.tol, max_steps=20000, warn=False).state
+        if trial.gap_is_step:
+            w = trial.start(plan, laws.normal(*problem.b.shape))
+            for _ in range(10):
+                w = trial.advance(plan, w).state
+            after_w = trial.advance(plan, w).state
+        else:
+            w = after_w = solve(trial, A, B, tol=1e-3 * laws.tol, max_steps=20000, warn=False).state
         for spread in (10.0, 1.0, 0.01):
-            z = limit + laws.normal(*limit.shape, scale=spread)
-            before, after = norm(z - limit, 1), norm(trial.advance(plan, z).state - limit, 1)
-            room = laws.tol * (1 + norm(z, 1))
+            z = _near(laws, w, spread)
+            before, after = _distance(z, w), _distance(trial.advance(plan, z).state, after_w)
+            room = laws.tol * (1 + _size(z))
             laws.at_most(f"states contract by rate(m, L) = {rate:.4f}", after, rate * before + room, on)
     best = method.best_step(m, L)
     if best is not None and any(trial.rate(m, L) is not None for trial, _ in _steps(method, L)):
         rates = [method.with_step(best * factor).rate(m, L) for factor in (1.0, 0.8, 1.25)]
         laws.true("best_step has the smallest rate", rates[0] is not None, "", "it has none")
         laws.at_most("best_step has the smallest rate", rates[0], min(1.0 if r is None else r for r in rates[1:]))
+
+
+def _promises(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
+    """What `Relaxed` and `RateWarning` rest on."""
+    A, B = problem.operators(laws.draw)
+    for trial, step in _steps(method, A.lipschitz):
+        try:
+            plan = trial.prepare(A, B)
+        except StepSizeError:
+            continue
+        on = f"step {step:.3g}, f = {problem.f.reference}"
+        state = trial.start(plan, laws.normal(*problem.b.shape))
+        a = trial.averagedness(A, B)
+        if a is not None:
+            laws.true("averagedness lies in (0, 1]", 0 < a <= 1, on, f"{a}")
+            for spread in (10.0, 0.01):
+                _averaged(laws, trial, plan, a, _near(laws, state, spread), state, on)
+        if trial.gap_is_step:
+            _gap_is_step(laws, trial, plan, state, on)
+
+
+def _averaged(laws: Laws, method: SplittingMethod, plan: Any, a: float, z: State, w: State, on: str) -> None:
+    """‖Nz - Nw‖ ≤ ‖z - w‖ for N = I + (T - I)/a, again and again, as that finds the direction in which N stretches."""
+
+    def N(v: State) -> State:
+        return each(lambda old, new: old + (new - old) / a, v, method.advance(plan, v).state)
+
+    for _ in range(6):
+        before, room = _distance(z, w), laws.tol * (1 + _size(z) + _size(w)) / a
+        z, w = N(z), N(w)
+        law = f"a step T is averaged with a = {a:.4g}: ‖Td‖² ≤ ‖d‖² - (1 - a)/a·‖d - Td‖²"
+        laws.at_most(law, _distance(z, w), before + room, on)
+
+
+def _gap_is_step(laws: Laws, method: SplittingMethod, plan: Any, state: State, on: str) -> None:
+    multiple = None
+    for _ in range(6):
+        done = method.advance(plan, state)
+        gap, moved = _size(done.gap()), _distance(done.state, state)
+        multiple = float((gap / moved).max()) if multiple is None else multiple
+        room = 10 * laws.tol * multiple * (1 + _size(state))
+        laws.at_most("where gap_is_step, ‖gap‖ = c·‖z⁺ - z‖ at every step", abs(gap - multiple * moved), room, on)
+        state = done.state
+
+
+def _near(laws: Laws, state: State, spread: float) -> State:
+    return each(lambda part: part + laws.normal(*part.shape, scale=spread), state)
+
+
+def _size(state: State) -> Array:
+    """The norm of each sample of a state: over all its arrays, if it is a tuple."""
+    return sum(norm(part, part.ndim - 1) ** 2 for part in arrays(state)) ** 0.5
+
+
+def _distance(z: State, w: State) -> Array:
+    return _size(each(lambda one, other: one - other, z, w))
