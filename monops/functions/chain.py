@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from monops.arrays import Array, cast, clip, detach, is_torch, namespace
+from monops.arrays import Array, cast, clip, detach, is_torch, largest, namespace
 from monops.functions.jacobians import take_along
 
 
@@ -60,7 +60,7 @@ def fuse(y: Array, down: float | Array, up: float | Array) -> Array:
             values = xp.concatenate((low, values, high), -1)
         else:
             knots, values = xp.concatenate((lower[-1], knots), -1), xp.concatenate((low, values), -1)
-    room = 1e-14 * abs(held).max(-1, keepdims=True) if not is_torch(y) else 1e-14 * held.abs().amax(-1, keepdim=True)
+    room = 1e-14 * largest(abs(held))
     x, jumps = root(0 * like), []
     for k in range(n - 2, -1, -1):
         falls, rises = x <= lower[k] + room, x >= upper[k] - room
