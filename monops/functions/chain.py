@@ -21,7 +21,8 @@ def fuse(y: Array, down: float | Array, up: float | Array) -> Array:
 
     Dynamic programming over the derivative of the cost of all that lies to the left, as a function of the last
     entry: it increases, is linear between knots, and each link of the chain clips it to [-down, up]. Samples of the
-    batch go side by side: n steps on arrays of at most 2n knots, in float64, whatever the dtype of y.
+    batch go side by side: n steps on arrays of at most 2n knots, in float64, whatever the dtype of y, so that the
+    work grows with n²: it is meant for up to some thousand entries.
 
     Shapes: `y` (*batch, n) → (*batch, n - 1), in float64; `down` and `up` numbers, or arrays (*batch, 1).
 
