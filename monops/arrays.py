@@ -284,3 +284,19 @@ def softplus(x: Array) -> Array:
 def xlogy(x: Array, y: Array) -> Array:
     """x log(y), and 0 where x = 0."""
     return torch.xlogy(x, y) if isinstance(x, torch.Tensor) else special.xlogy(x, y)
+
+
+def largest(x: Array, axes: int = 1) -> Array:
+    """The largest entry over the last `axes` axes, which stay as axes of length 1."""
+    last = tuple(range(-axes, 0))
+    return x.amax(last, keepdim=True) if isinstance(x, torch.Tensor) else x.max(last, keepdims=True)
+
+
+def descending(x: Array) -> Array:
+    """`x` sorted along the last axis, the largest entry first."""
+    return x.sort(-1, descending=True).values if isinstance(x, torch.Tensor) else -np.sort(-x, axis=-1)
+
+
+def concatenate(arrays: list[Array]) -> Array:
+    """The arrays one after the other along the last axis."""
+    return torch.cat(arrays, -1) if isinstance(arrays[0], torch.Tensor) else np.concatenate(arrays, -1)

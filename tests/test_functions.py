@@ -64,7 +64,7 @@ from monops.testing import catalogue
 ELSEWHERE = {
     "Supported": "test_supported.py",
     **dict.fromkeys(("L0", "L2", "L21", "GroupL2", "LInf", "SortedL1"), "test_norms.py"),
-    **dict.fromkeys(("QuadraticForm", "LeastSquares"), "test_losses.py"),
+    **dict.fromkeys(("QuadraticForm", "LeastSquares"), "test_quadratic.py"),
     **dict.fromkeys(("Spectral", "NuclearNorm"), "test_spectral.py"),
     **dict.fromkeys(("TV1D", "TV2D"), "test_total_variation.py"),
 }

@@ -15,7 +15,23 @@ from torch.autograd import gradcheck
 from monops import NormalCone, Subdifferential, verify
 from monops.arrays import Array, to_numpy
 from monops.errors import OptionError, ShapeError
-from monops.functions import L0, L1, L2, L21, Conjugate, Function, GroupL2, LInf, SortedL1, Supported
+from monops.functions import (
+    L0,
+    L1,
+    L2,
+    L21,
+    Box,
+    Conjugate,
+    Distance,
+    Function,
+    GroupL2,
+    LInf,
+    SeparableSum,
+    SortedL1,
+    SquaredL2,
+    Supported,
+)
+from monops.linear import Dense
 from monops.testing import BrokenLaw, check_function
 from monops.testing.catalogue import Draw
 
@@ -249,3 +265,37 @@ def test_l0_is_refused_where_convexity_is_needed() -> None:
     assert conjugate(np.array([0.0, 1e-3])) == np.inf
     with pytest.raises(OptionError, match=r"L0 wants weight in"):
         L0(-1.0)
+
+
+WRAPPED: dict[str, Callable[[Function], Function]] = {
+    "multiple": lambda f: 2.0 * f,
+    "translated": lambda f: f.translate(1.0),
+    "rescaled": lambda f: f.rescale(-2.0),
+    "perturbed": lambda f: f.perturb(1.0, 2.0),
+    "with a square": lambda f: f + SquaredL2(1.0),
+    "precomposed": lambda f: f.precompose(Dense(torch.eye(3, dtype=torch.float64))),
+    "one of several parts": lambda f: SeparableSum((L1(), f), (1, 2)),
+    "twice": lambda f: (2.0 * f).translate(1.0),
+}
+
+
+@pytest.mark.parametrize("name", list(WRAPPED))
+def test_what_is_made_of_l0_is_as_little_convex(name: str) -> None:
+    f = WRAPPED[name](L0())
+    assert WRAPPED[name](L1()).is_convex
+    assert not f.is_convex
+    with pytest.raises(OptionError, match=f"wants a convex function.*got {type(f).__name__}"):
+        Subdifferential(f)
+    with pytest.raises(OptionError, match=r"MoreauEnvelope wants a convex function, since .*got " + type(f).__name__):
+        f.envelope(1.0)
+
+
+def test_distances_are_to_convex_sets() -> None:
+    class Corners(Box):
+        @property
+        def is_convex(self) -> bool:
+            return False
+
+    assert Distance(Box()).is_convex
+    with pytest.raises(OptionError, match=r"Distance wants a convex function, since .*got Corners"):
+        Distance(Corners())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases import draw_of, jit_warning, kinds
+from cases import draw_of, jit_warning, kinds, libraries
 from function_cases import close, numbers, quick, sample, steps, tensor
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +20,7 @@ from monops.arrays import to_numpy
 from monops.errors import DTypeError, OptionError, ShapeError, SingularError
 from monops.function_comparisons import known
 from monops.functions import (
+    L2,
     AffineSet,
     Box,
     BoxHyperplane,
@@ -29,12 +30,14 @@ from monops.functions import (
     Hyperplane,
     L1Ball,
     L2Ball,
+    LInf,
     LInfBall,
     NonNegative,
     PSDCone,
     ReLU,
     SecondOrderCone,
     Simplex,
+    SortedL1,
 )
 from monops.testing import catalogue, check_function
 from monops.testing.joint import MATRIX, NORMAL, RIGHT
@@ -318,7 +321,7 @@ def test_equilibria_and_their_derivatives_on_a_simplex() -> None:
         (lambda: Simplex(-1.0), OptionError, r"Simplex wants total in \[0, ∞\), got total=-1.0"),
         (lambda: L1Ball(math.inf), OptionError, r"radius in \[0, ∞\)"),
         (lambda: L2Ball(math.nan), OptionError, r"radius in \[0, ∞\)"),
-        (lambda: L2Ball(np.ones(3)), ShapeError, r"L2Ball wants a number as radius, or one a sample.*got \(3,\)"),
+        (lambda: L2Ball(np.ones(3)), ShapeError, r"L2Ball wants one radius for each point, .* got shape \(3,\)"),
         (lambda: HalfSpace(np.zeros(3)), OptionError, "a normal that is not 0"),
         (lambda: Hyperplane(1.0), OptionError, "Hyperplane wants an array as normal, got 1.0"),
         (lambda: BoxHyperplane(1.0), OptionError, "BoxHyperplane wants an array as normal"),
@@ -366,3 +369,29 @@ def test_points_of_every_size(name: str, v: list[float], step: float) -> None:
     assert np.abs(same.numpy() - got).max() <= 1e-14 * size
     d, e = f.prox(-x[:, ::-1], step) - got, -x[:, ::-1] - x
     assert float((d * d).sum()) <= float((d * e).sum()) + 1e-13 * size**2
+
+
+@libraries
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rounding_puts_no_point_outside(kind: str, dtype: str) -> None:
+    # What scaling up and down leaves of points on the boundary; a thousandth beyond it is outside.
+    weights = np.array([2.0, 1.0, 0.5, 0.25, 0.1], dtype)
+    put: Callable[[np.ndarray], Any] = np.asarray if kind == "numpy64" else torch.tensor
+    one = np.ones(5, dtype)
+    cases: list[tuple[Function, np.ndarray]] = [
+        (Box(-0.3, 0.7), 0.7 * one),
+        (Box(-0.3, 0.7), -0.3 * one),
+        (LInfBall(0.7), -0.7 * one),
+        (Conjugate(L2(0.7)), 0.7 * one / np.float64(5) ** 0.5),
+        (Conjugate(LInf(0.7)), 0.14 * one),
+        (Conjugate(SortedL1(put(weights))), weights),
+    ]
+    for f, edge in cases:
+        near, beyond = ((edge * factor).astype(dtype) for factor in (1 + 2 * np.finfo(dtype).eps, 1.001))
+        assert float(f(put(near))) == 0, f
+        assert float(f(put(beyond))) == math.inf, f
+        assert math.isnan(float(f(put(np.full_like(one, np.nan))))), f
+    for f in (Box(-0.3, 0.7), LInfBall(0.7), ReLU()):
+        assert float(f(put(np.array([0.1, -np.inf], dtype)))) == math.inf
+    assert float(ReLU()(put(np.array([1.0, -np.finfo(dtype).eps], dtype)))) == 0
+    assert float(ReLU()(put(np.array([np.inf, -1e-3], dtype)))) == math.inf

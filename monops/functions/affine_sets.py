@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,9 +22,8 @@ from monops.arrays import (
     namespace,
 )
 from monops.errors import OptionError, ShapeError, SingularError
-from monops.functions.base import Function
-from monops.functions.convex_set import ConvexSet, dropped, norm, require_one_a_sample, rounding
-from monops.functions.parameters import PARAMETER, require
+from monops.functions.convex_set import ConvexSet, dropped, norm, rounding
+from monops.functions.parameters import PARAMETER, require, require_narrow
 from monops.functions.structured import Structured, dot
 from monops.linear import Dense, LinearOperator
 
@@ -40,7 +40,7 @@ class _Sided(ConvexSet):
         if isinstance(self.normal, float):
             raise OptionError(f"{type(self).__name__} wants an array as normal, got {self.normal}")
         require(self, (self.normal * self.normal).sum() > 0, "a normal that is not 0")
-        require_one_a_sample(self, "offset")
+        require_narrow(self, "offset", self.axes)
 
     def conjugate_value(self, y: Array) -> Array:
         a, square = self._normal(self._admit(y))
@@ -56,9 +56,9 @@ class _Sided(ConvexSet):
         a = self.normal * namespace(x).ones_like(x)
         return a, dot(a, a, self.axes)
 
+    @abstractmethod
     def _no_multiplier(self, multiple: Array, slack: Array) -> Array:
         """Whether `multiple` is no Lagrange multiplier."""
-        raise NotImplementedError
 
     def _slack(self, x: Array) -> Array:
         a, _ = self._normal(x)
@@ -194,9 +194,6 @@ class AffineSet(ConvexSet):
         if axes != 1:
             raise OptionError(f"the points of an AffineSet have 1 axis, got {axes}")
         return self
-
-    def conjugate(self) -> Function:
-        return super().conjugate()
 
     def conjugate_value(self, y: Array) -> Array:
         z = self._admit(y) @ self.Q

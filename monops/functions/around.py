@@ -27,8 +27,18 @@ class Around(Function):
         object.__setattr__(self, "axes", self.function.axes)
         super().__post_init__()
 
+    @property
+    def is_convex(self) -> bool:
+        return self.function.is_convex
+
     def on_axes(self, axes: int) -> Self:
         return replace(self, function=self.function.on_axes(axes))
+
+    def _require_convex(self, reason: str) -> None:
+        """Raise unless the function is convex."""
+        if not self.function.is_convex:
+            got = type(self.function).__name__
+            raise OptionError(f"{type(self).__name__} wants a convex function, {reason}, got {got}")
 
     def _require_number(self, name: str, admissible: str, holds: bool) -> None:
         """Raise unless a field is a number in its range; make a plain float of it."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from monops.arrays import Array, cast, clip, namespace
 from monops.functions.base import Function, Separable, indicator
-from monops.functions.convex_set import ConvexSet, dropped, norm, require_one_a_sample, rounding
+from monops.functions.convex_set import ConvexSet, dropped, norm, rounding, slack
 from monops.functions.l1 import L1
-from monops.functions.parameters import PARAMETER, require
+from monops.functions.parameters import PARAMETER, require, require_narrow
 from monops.functions.structured import Structured
 from monops.linear import LinearOperator
 
@@ -40,7 +40,7 @@ class L2Ball(ConvexSet):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self, (self.radius >= 0) & (self.radius < math.inf), "radius in [0, ∞)")
-        require_one_a_sample(self, "radius")
+        require_narrow(self, "radius", self.axes)
 
     def conjugate_value(self, y: Array) -> Array:
         return dropped(self.radius * norm(self._admit(y), self.axes), self.axes)
@@ -102,7 +102,7 @@ class LInfBall(Separable):
         return L1(self.radius, axes=self.axes)
 
     def _value(self, x: Array) -> Array:
-        return indicator(abs(x) > self.radius, x)
+        return indicator(abs(x) > self.radius + slack(x, self.axes), x)
 
     def _prox(self, x: Array, step: float) -> Array:
         return clip(x, -self.radius, self.radius)

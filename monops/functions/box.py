@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from monops.arrays import Array, cast, clip, namespace
 from monops.functions.base import Function, Separable, indicator
+from monops.functions.convex_set import slack
 from monops.functions.parameters import PARAMETER, require
 
 
@@ -48,7 +49,8 @@ class Box(Separable):
         return Support(self.lower, self.upper, axes=self.axes)
 
     def _value(self, x: Array) -> Array:
-        return indicator((x < self.lower) | (x > self.upper), x)
+        room = slack(x, self.axes)
+        return indicator((x < self.lower - room) | (x > self.upper + room), x)
 
     def _prox(self, x: Array, step: float) -> Array:
         return clip(x, self.lower, self.upper)

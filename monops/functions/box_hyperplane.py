@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, cast, clip, detach, is_torch, known_true, namespace
+from monops.arrays import Array, cast, clip, detach, flatten_trailing, is_torch, known_true, namespace
 from monops.errors import OptionError
-from monops.functions.convex_set import ConvexSet, flat, flat_parameter, require_one_a_sample, rounding
-from monops.functions.parameters import PARAMETER, require
+from monops.functions.convex_set import ConvexSet, flat_parameter, rounding
+from monops.functions.parameters import PARAMETER, require, require_narrow
 from monops.functions.structured import Structured, dot
 from monops.linear import LinearOperator
 
@@ -55,7 +55,7 @@ class BoxHyperplane(ConvexSet):
         require(self, (self.normal * self.normal).sum() > 0, "a normal that is not 0")
         proper = (self.lower <= self.upper) & (self.lower < math.inf) & (self.upper > -math.inf)
         require(self, proper, "lower ≤ upper, lower < ∞ and upper > -∞")
-        require_one_a_sample(self, "offset")
+        require_narrow(self, "offset", self.axes)
         if self.normal.ndim >= self.axes:
             a = detach(self.normal)
             least, greatest = (dot(a, corner, self.axes) for corner in self._corners(a))
@@ -97,10 +97,10 @@ class BoxHyperplane(ConvexSet):
 
     def _parts(self, x: Array) -> tuple[Array, Array, Array, Array, Array]:
         one = namespace(x).ones_like(x)
-        whole = (flat(value * one, self.axes) for value in (self.normal, self.lower, self.upper))
+        whole = (flatten_trailing(value * one, self.axes) for value in (self.normal, self.lower, self.upper))
         a, low, high = whole
-        b = flat_parameter(self.offset, self.axes) * flat(one, self.axes)[..., :1]
-        return flat(x, self.axes), a, low, high, b
+        b = flat_parameter(self.offset, self.axes) * flatten_trailing(one, self.axes)[..., :1]
+        return flatten_trailing(x, self.axes), a, low, high, b
 
     def _excess(self, x: Array) -> Array:
         one = namespace(x).ones_like(x)

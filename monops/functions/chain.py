@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from monops.arrays import Array, cast, clip, detach, is_torch, namespace
+from monops.arrays import Array, cast, clip, detach, is_torch, largest, namespace
 from monops.functions.jacobians import take_along
 
 
@@ -21,7 +21,8 @@ def fuse(y: Array, down: float | Array, up: float | Array) -> Array:
 
     Dynamic programming over the derivative of the cost of all that lies to the left, as a function of the last
     entry: it increases, is linear between knots, and each link of the chain clips it to [-down, up]. Samples of the
-    batch go side by side: n steps on arrays of at most 2n knots, in float64, whatever the dtype of y.
+    batch go side by side: n steps on arrays of at most 2n knots, in float64, whatever the dtype of y, so that the
+    work grows with n²: it is meant for up to some thousand entries.
 
     Shapes: `y` (*batch, n) → (*batch, n - 1), in float64; `down` and `up` numbers, or arrays (*batch, 1).
 
@@ -60,7 +61,7 @@ def fuse(y: Array, down: float | Array, up: float | Array) -> Array:
             values = xp.concatenate((low, values, high), -1)
         else:
             knots, values = xp.concatenate((lower[-1], knots), -1), xp.concatenate((low, values), -1)
-    room = 1e-14 * abs(held).max(-1, keepdims=True) if not is_torch(y) else 1e-14 * held.abs().amax(-1, keepdim=True)
+    room = 1e-14 * largest(abs(held))
     x, jumps = root(0 * like), []
     for k in range(n - 2, -1, -1):
         falls, rises = x <= lower[k] + room, x >= upper[k] - room

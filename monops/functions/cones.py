@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 
-from monops.arrays import Array, DType, Shape, clip, device_of, is_torch, namespace
+from monops.arrays import Array, DType, Shape, clip, concatenate, device_of, is_torch, namespace
 from monops.autodiff import Problem, solve_implicitly
 from monops.errors import OptionError, ShapeError
 from monops.functions.base import indicator
@@ -52,7 +51,7 @@ class SecondOrderCone(ConvexSet):
         half = 0.5 * (size + t)
         head = xp.where(inside, t, xp.where(polar, 0 * t, half))
         factor = xp.where(inside, 1 + 0 * size, xp.where(polar, 0 * size, share))
-        return _join([head, factor * x[..., 1:]])
+        return concatenate([head, factor * x[..., 1:]])
 
     def _projection_derivative(self, x: Array) -> LinearOperator:
         # Outside of both cones the eigenvectors are (1, w) and (1, -w), w = x/‖x‖, with 1 and 0, and those
@@ -61,7 +60,7 @@ class SecondOrderCone(ConvexSet):
         one = xp.ones_like(t)
         diagonal = xp.where(inside, one, xp.where(polar, 0 * one, share))
         w = x[..., 1:] / xp.where(size == 0, 1.0, size)
-        above, below = _join([one, w]), _join([one, -w])
+        above, below = concatenate([one, w]), concatenate([one, -w])
         is_smooth = inside | polar
         up = xp.where(is_smooth, 0.0, 0.5 * (1 - diagonal))
         down = xp.where(is_smooth, 0.0, -0.5 * diagonal)
@@ -227,7 +226,3 @@ def _quotient(numerator: Array, denominator: Array) -> Array:
     """numerator / denominator, and 0 where the denominator is 0."""
     xp = namespace(numerator)
     return xp.where(denominator == 0, 0.0, numerator / xp.where(denominator == 0, 1.0, denominator))
-
-
-def _join(parts: list[Array]) -> Array:
-    return torch.cat(parts, -1) if is_torch(parts[0]) else np.concatenate(parts, -1)

@@ -7,8 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from monops.arrays import Array, detach, epsilon, flatten_trailing, is_torch, namespace, require_step
-from monops.errors import ShapeError
+from monops.arrays import Array, detach, epsilon, flatten_trailing, largest, namespace, require_step
 from monops.functions.base import Function, indicator
 from monops.functions.structured import dot
 from monops.linear import LinearOperator
@@ -61,7 +60,7 @@ class ConvexSet(Function):
 
     def _slack(self, x: Array) -> Array:
         """What rounding may add to the excess."""
-        return rounding(x, self.axes) * norm(x, self.axes)
+        return slack(x, self.axes)
 
 
 def norm(x: Array, axes: int) -> Array:
@@ -73,9 +72,8 @@ def norm(x: Array, axes: int) -> Array:
         return abs(x)
     if 0 in x.shape[x.ndim - axes :]:
         return dot(x, x, axes)
-    xp, held, last = namespace(x), abs(detach(x)), tuple(range(-axes, 0))
-    largest = held.amax(last, keepdim=True) if is_torch(x) else held.max(last, keepdims=True)
-    scale = xp.where(largest > 0, largest, 1.0)
+    xp, top = namespace(x), largest(abs(detach(x)), axes)
+    scale = xp.where(top > 0, top, 1.0)
     scaled = x / scale
     square = dot(scaled, scaled, axes)
     return scale * xp.where(square == 0, 0.0, xp.sqrt(xp.where(square == 0, 1.0, square)))
@@ -86,24 +84,15 @@ def rounding(x: Array, axes: int) -> float:
     return 8 * epsilon(x.dtype) * (2 + math.sqrt(math.prod(x.shape[x.ndim - axes :])))
 
 
+def slack(x: Array, axes: int) -> Array:
+    """How far rounding may have moved x, to which its infinite entries do not count: 0 or more, and finite."""
+    held = detach(x)
+    return rounding(x, axes) * norm(namespace(x).where(abs(held) < math.inf, held, 0.0), axes)
+
+
 def dropped(values: Array, axes: int) -> Array:
     """One number a sample without its `axes` axes of length 1."""
     return flatten_trailing(values, axes)[..., 0] if axes else values
-
-
-def require_one_a_sample(function: Function, name: str) -> None:
-    """Raise unless the parameter is a number, or an array with length 1 in each axis of a point."""
-    value = getattr(function, name)
-    if not isinstance(value, float) and math.prod(value.shape[max(0, value.ndim - function.axes) :]) != 1:
-        raise ShapeError(
-            f"{type(function).__name__} wants a number as {name}, or one a sample: shape (*batch"
-            f"{', 1' * function.axes}), got {tuple(value.shape)}"
-        )
-
-
-def flat(x: Array, axes: int) -> Array:
-    """The last `axes` axes as one (a new one where there is none)."""
-    return flatten_trailing(x, axes)
 
 
 def flat_parameter(value: float | Array, axes: int) -> float | Array:

@@ -27,7 +27,7 @@ class MoreauEnvelope(Around):
         scale: in (0, ∞).
 
     Raises:
-        OptionError: `scale` is not in (0, ∞).
+        OptionError: `scale` is not in (0, ∞), or `function` not convex.
 
     Source:
         Bauschke & Combettes 2017, Convex Analysis and Monotone Operator Theory in Hilbert Spaces.
@@ -44,6 +44,7 @@ class MoreauEnvelope(Around):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_number("scale", "in (0, ∞)", is_between(self.scale, 0, math.inf))
+        self._require_convex("since the envelope of another need not be smooth")
 
     @property
     def strong_convexity(self) -> float:
@@ -92,7 +93,7 @@ class Distance(Around):
         function: the indicator of the set.
 
     Raises:
-        OptionError: `function` is not known to be an indicator.
+        OptionError: `function` is not known to be an indicator, or not convex.
 
     Source:
         Bauschke & Combettes 2017, Convex Analysis and Monotone Operator Theory in Hilbert Spaces.
@@ -108,6 +109,7 @@ class Distance(Around):
         super().__post_init__()
         if not self.function.is_indicator:
             raise OptionError(f"Distance wants the indicator of a set, got {type(self.function).__name__}")
+        self._require_convex("since other sets have no unique nearest points")
 
     def __call__(self, x: Array) -> Array:
         return dropped(norm(x - self.function.prox(x, 1.0), self.axes), self.axes)

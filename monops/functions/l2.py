@@ -14,6 +14,7 @@ import numpy as np
 from monops.arrays import Array, namespace, require_step
 from monops.errors import OptionError, ShapeError
 from monops.functions.base import Function, total
+from monops.functions.convex_set import slack
 from monops.functions.jacobians import PerSample
 from monops.functions.parameters import PARAMETER, require, require_narrow
 from monops.linear import LinearOperator
@@ -56,7 +57,8 @@ class GroupNorm(Function):
 
     def conjugate_value(self, y: Array) -> Array:
         xp, norms = namespace(y), _norms(self._admit(y), self._sums())
-        return total(xp.where(norms > self.weight, math.inf, xp.where(norms == norms, 0.0, norms)) + 0 * y, self.axes)
+        bound = self.weight + slack(y, self.axes)
+        return total(xp.where(norms > bound, math.inf, xp.where(norms == norms, 0.0, norms)) + 0 * y, self.axes)
 
 
 @dataclass(frozen=True, eq=False)

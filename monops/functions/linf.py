@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass, field
 from functools import partial
 
-from monops.arrays import Array, cast, clip, detach, flatten_trailing, namespace, require_step
+from monops.arrays import Array, cast, clip, detach, flatten_trailing, largest, namespace, require_step
 from monops.functions.base import Function
-from monops.functions.chain import sorted_down
-from monops.functions.jacobians import PerSample, take_along
+from monops.functions.convex_set import flat_parameter
+from monops.functions.jacobians import PerSample
 from monops.functions.parameters import PARAMETER, require, require_narrow
+from monops.functions.simplex import L1Ball, threshold
 from monops.linear import LinearOperator
 
 
@@ -45,8 +46,8 @@ class LInf(Function):
 
     def __call__(self, x: Array) -> Array:
         sizes = abs(flatten_trailing(self._admit(x), self.axes))
-        largest = sizes.amax(-1) if hasattr(sizes, "amax") else sizes.max(-1, initial=0.0)
-        return (self._flat_weight() * largest[..., None])[..., 0]
+        top = largest(sizes) if sizes.shape[-1] else sizes.sum(-1, keepdims=True)
+        return (flat_parameter(self.weight, self.axes) * top)[..., 0]
 
     def prox(self, x: Array, step: float) -> Array:
         step = require_step(step, self, "prox")
@@ -67,34 +68,17 @@ class LInf(Function):
         return PerSample(partial(_share, axes=self.axes), (sign.reshape(x.shape), share.reshape(x.shape)), self.axes)
 
     def conjugate_value(self, y: Array) -> Array:
-        xp, sizes = namespace(y), abs(flatten_trailing(self._admit(y), self.axes)).sum(-1)
-        bound = (self._flat_weight() * xp.ones_like(sizes)[..., None])[..., 0]
-        return xp.where(sizes > bound, math.inf, xp.where(sizes == sizes, 0.0, sizes))
-
-    def _flat_weight(self) -> float | Array:
-        weight = self.weight
-        if isinstance(weight, float) or weight.ndim < self.axes:
-            return weight if isinstance(weight, float) else weight.reshape(1)
-        return flatten_trailing(weight, self.axes)[..., :1] if self.axes else weight[..., None]
+        return L1Ball(self.weight, axes=self.axes)(y)
 
     def _height(self, x: Array, step: float) -> tuple[Array, Array]:
         """θ (*batch, 1), and which entries (*batch, n) are above it."""
-        xp = namespace(x)
         sizes = abs(flatten_trailing(x, self.axes))
-        amount = step * self._flat_weight()
-        held = detach(sizes)
-        ranked = take_along(held, sorted_down(held)[0])
-        counts = xp.cumsum(xp.ones_like(ranked), -1)
-        heights = (xp.cumsum(ranked, -1) - amount) / counts
-        is_above = ranked >= heights  # with equality, so that amount 0 gives the largest
-        k = clip(cast(is_above, x.dtype).sum(-1)[..., None], 1.0, None)
-        theta = (xp.where(is_above, ranked, 0 * ranked).sum(-1)[..., None] - amount) / k
-        is_cut = (held > theta) | (held != held)
-        k = clip(cast(is_cut, x.dtype).sum(-1)[..., None], 1.0, None)
-        exact = (xp.where(is_cut, sizes, 0 * sizes).sum(-1)[..., None] - amount) / k
-        # Without entries above it (amount 0) any height at the top will do.
-        exact = xp.where(is_cut.any(-1)[..., None], exact, theta)
-        return xp.where(exact > 0, exact, 0 * exact), is_cut
+        top = largest(sizes) if sizes.shape[-1] else sizes.sum(-1, keepdims=True)
+        tau, is_cut = threshold(sizes - detach(top), step * flat_parameter(self.weight, self.axes))
+        height = tau + detach(top)
+        # Without entries above it (weight 0) the height is at the top.
+        height = namespace(x).where(is_cut.any(-1)[..., None], height, top)
+        return namespace(x).where(height <= 0, 0 * height, height), is_cut
 
 
 def _share(d: Array, sign: Array, share: Array, axes: int) -> Array:

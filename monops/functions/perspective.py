@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
-from monops.arrays import Array, clip, detach, is_torch, namespace, require_step
+from monops.arrays import Array, clip, concatenate, detach, namespace, require_step
 from monops.errors import OptionError, ShapeError
 from monops.functions.base import Function, indicator
 from monops.functions.convex_set import norm, rounding
@@ -57,7 +54,7 @@ class SquarePerspective(Function):
 
     def prox(self, x: Array, step: float) -> Array:
         u, share, _ = self._parts(x, require_step(step, self, "prox"))
-        return _join(u, share * x[..., 1:])
+        return concatenate([u, share * x[..., 1:]])
 
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:
         # The inverse of I + step ∇²f, whose eigenvectors are (1, r w), (-r, w) and those orthogonal to w = x/‖x‖
@@ -68,7 +65,7 @@ class SquarePerspective(Function):
         w = x[..., 1:] / xp.where(size == 0, 1.0, size)
         square = 1 + r * r
         one = xp.ones_like(u)
-        upward, across = _join(one, r * w), _join(-r, w)
+        upward, across = concatenate([one, r * w]), concatenate([-r, w])
         is_flat = share == 0
         up = xp.where(is_flat, 0.0, (1 - share) / square)
         down = xp.where(is_flat, 0.0, (u / (u + step * square) - share) / square)
@@ -108,7 +105,3 @@ def _start(c: Array, k: Array) -> Array:
         slope = v * (3 * v - 2 * c)
         v = v - xp.where(slope > 0, (v * v * (v - c) - k) / xp.where(slope > 0, slope, 1.0), 0.0)
     return v
-
-
-def _join(first: Array, rest: Array) -> Array:
-    return torch.cat([first, rest], -1) if is_torch(first) else np.concatenate([first, rest], -1)

@@ -10,6 +10,7 @@ from typing import Self
 from monops.arrays import Array, add_multiple, check_array, require_step
 from monops.errors import OptionError, ShapeError
 from monops.functions.base import Function, total
+from monops.functions.kept import Memo, kept
 from monops.functions.parameters import PARAMETER
 from monops.linear import LinearOperator
 
@@ -18,10 +19,12 @@ from monops.linear import LinearOperator
 class Quadratic(Function):
     """f with ∇f(x) = Q x - q: what `QuadraticForm` and `LeastSquares` share.
 
-    The prox at x is (I + step·Q)⁻¹ (x + step·q), by the resolvent of Q.
+    The prox at x is (I + step·Q)⁻¹ (x + step·q), by the resolvent of Q. Q, its facts, q and the resolvent of the
+    last step are kept from their first use on, unless tensors in them require grad.
     """
 
     axes: int = field(init=False, default=1)
+    memo: Memo = field(init=False, repr=False, default_factory=dict, metadata={"memo": True})
 
     @property
     @abstractmethod
@@ -39,12 +42,12 @@ class Quadratic(Function):
 
     @property
     def strong_convexity(self) -> float:
-        Q = self._hessian
-        return min(max(0.0, Q.monotonicity()), Q.norm())
+        least = kept(self.memo, "monotonicity", self._known, lambda: self._hessian.monotonicity())
+        return min(max(0.0, least), self.smoothness)
 
     @property
     def smoothness(self) -> float:
-        return self._hessian.norm()
+        return kept(self.memo, "norm", self._known, lambda: self._hessian.norm())
 
     def on_axes(self, axes: int) -> Self:
         if axes != self.axes:
@@ -64,12 +67,15 @@ class Quadratic(Function):
 
     def prox_at(self, step: float) -> Callable[[Array], Array]:
         step = require_step(step, self, "prox")
-        J, shift = self._hessian.resolvent(step), step * self._slope()
+        J, shift = self._resolvent(step), step * self._slope()
         return lambda x: J(x + shift)
 
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:
         self._admit(x)
-        return self._hessian.resolvent(require_step(step, self, "prox_derivative"))
+        return self._resolvent(require_step(step, self, "prox_derivative"))
+
+    def _resolvent(self, step: float) -> LinearOperator:
+        return kept(self.memo, "resolvent", self._known, lambda: self._hessian.resolvent(step), step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,14 +166,14 @@ class LeastSquares(Quadratic):
 
     @property
     def _hessian(self) -> LinearOperator:
-        return self.A.H @ self.A
+        return kept(self.memo, "hessian", self.A, lambda: self.A.H @ self.A)
 
     @property
     def _known(self) -> LinearOperator:
         return self.A
 
     def _slope(self) -> Array:
-        return self.A.H(self.b)
+        return kept(self.memo, "slope", (self.A, self.b), lambda: self.A.H(self.b))
 
     def __call__(self, x: Array) -> Array:
         residual = add_multiple(self.A.apply(self._admit(x)), -1.0, self.b)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from monops.arrays import Array, cast, relu, require_step
 from monops.functions.base import Function, Separable, indicator
 from monops.functions.box import Box
+from monops.functions.convex_set import slack
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class ReLU(Separable):
         return Box(-math.inf, 0.0, axes=self.axes)
 
     def _value(self, x: Array) -> Array:
-        return indicator(x < 0, x)
+        return indicator(x < -slack(x, self.axes), x)
 
     def _prox(self, x: Array, step: float) -> Array:
         return relu(x)

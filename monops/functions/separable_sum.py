@@ -68,6 +68,10 @@ class SeparableSum(Function):
     def is_indicator(self) -> bool:
         return all(f.is_indicator for f in self.functions)
 
+    @property
+    def is_convex(self) -> bool:
+        return all(f.is_convex for f in self.functions)
+
     def __call__(self, x: Array) -> Array:
         return sum(f(part) for f, part in self._pairs(x))
 

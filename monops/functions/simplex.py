@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, cast, clip, detach, is_torch, namespace
+from monops.arrays import Array, cast, clip, descending, detach, flatten_trailing, largest, namespace
 from monops.functions.convex_set import (
     ConvexSet,
-    flat,
     flat_parameter,
-    require_one_a_sample,
     rounding,
 )
-from monops.functions.parameters import PARAMETER, require
+from monops.functions.parameters import PARAMETER, require, require_narrow
 from monops.functions.structured import Structured, dot
 from monops.linear import LinearOperator
 
@@ -43,21 +41,21 @@ class Simplex(ConvexSet):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self, (self.total >= 0) & (self.total < math.inf), "total in [0, ∞)")
-        require_one_a_sample(self, "total")
+        require_narrow(self, "total", self.axes)
 
     def conjugate_value(self, y: Array) -> Array:
-        top = largest(flat(self._admit(y), self.axes))
+        top = largest(flatten_trailing(self._admit(y), self.axes))
         return (flat_parameter(self.total, self.axes) * top)[..., 0]
 
     def _project(self, x: Array) -> Array:
-        point = flat(x, self.axes)
+        point = flatten_trailing(x, self.axes)
         shifted = point - largest(detach(point))  # next to the largest entry nothing is lost to a common offset
-        tau, _ = _threshold(shifted, flat_parameter(self.total, self.axes))
+        tau, _ = threshold(shifted, flat_parameter(self.total, self.axes))
         return clip(shifted - tau, 0.0, None).reshape(x.shape)
 
     def _projection_derivative(self, x: Array) -> LinearOperator:
-        point = flat(detach(x), self.axes)
-        _, support = _threshold(point - largest(point), flat_parameter(self.total, self.axes))
+        point = flatten_trailing(detach(x), self.axes)
+        _, support = threshold(point - largest(point), flat_parameter(self.total, self.axes))
         return _centred(cast(support, x.dtype).reshape(x.shape), self.axes)
 
     def _excess(self, x: Array) -> Array:
@@ -94,24 +92,24 @@ class L1Ball(ConvexSet):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self, (self.radius >= 0) & (self.radius < math.inf), "radius in [0, ∞)")
-        require_one_a_sample(self, "radius")
+        require_narrow(self, "radius", self.axes)
 
     def conjugate_value(self, y: Array) -> Array:
-        top = largest(flat(abs(self._admit(y)), self.axes))
+        top = largest(flatten_trailing(abs(self._admit(y)), self.axes))
         return (flat_parameter(self.radius, self.axes) * top)[..., 0]
 
     def _project(self, x: Array) -> Array:
-        xp, point = namespace(x), flat(x, self.axes)
+        xp, point = namespace(x), flatten_trailing(x, self.axes)
         size, radius = abs(point), flat_parameter(self.radius, self.axes)
         top = largest(detach(size))
-        tau, _ = _threshold(size - top, radius)
+        tau, _ = threshold(size - top, radius)
         shrunk = xp.sign(point) * clip(size - top - tau, 0.0, None)
         return xp.where(self._inside(point, radius), point, shrunk).reshape(x.shape)
 
     def _projection_derivative(self, x: Array) -> LinearOperator:
-        xp, point = namespace(x), flat(detach(x), self.axes)
+        xp, point = namespace(x), flatten_trailing(detach(x), self.axes)
         size, radius = abs(point), flat_parameter(self.radius, self.axes)
-        _, support = _threshold(size - largest(size), radius)
+        _, support = threshold(size - largest(size), radius)
         signs = cast(support, x.dtype) * xp.sign(point)
         inside = self._inside(point, radius)
         signs = xp.where(inside, 0.0, signs)
@@ -129,12 +127,7 @@ class L1Ball(ConvexSet):
         return rounding(x, self.axes) * (dot(abs(x), namespace(x).ones_like(x), self.axes) + self.radius)
 
 
-def largest(point: Array) -> Array:
-    """The largest entry on the last axis, which stays."""
-    return point.amax(-1, keepdim=True) if is_torch(point) else point.max(-1, keepdims=True)
-
-
-def _threshold(point: Array, mass: float | Array) -> tuple[Array, Array]:
+def threshold(point: Array, mass: float | Array) -> tuple[Array, Array]:
     """The τ with Σ_i max(x_i - τ, 0) = mass, over the last axis, which stays; and where x > τ.
 
     Which entries are above τ is found on sorted, detached data; τ is their mean less mass, so its derivatives are
@@ -142,13 +135,8 @@ def _threshold(point: Array, mass: float | Array) -> tuple[Array, Array]:
     """
     xp, held = namespace(point), detach(point)
     fixed = mass if isinstance(mass, float) else detach(mass)
-    if is_torch(held):
-        ordered = held.sort(-1, descending=True).values
-        counts = xp.arange(1, held.shape[-1] + 1, dtype=held.dtype, device=held.device)
-    else:
-        ordered = -xp.sort(-held, axis=-1)
-        counts = xp.arange(1, held.shape[-1] + 1, dtype=held.dtype)
-    level = (ordered.cumsum(-1) - fixed) / counts
+    ordered = descending(held)
+    level = (ordered.cumsum(-1) - fixed) / xp.ones_like(ordered).cumsum(-1)
     # The level of the k largest entries rises with k as long as these are above it, and falls from there on.
     support = held > largest(level)
     weights = cast(support, held.dtype)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from scipy import special
 
-from monops.arrays import Array, clip, detach, is_torch, namespace, require_step, xlogy
+from monops.arrays import Array, clip, detach, flatten_trailing, is_torch, largest, namespace, require_step, xlogy
 from monops.functions.base import Function
-from monops.functions.convex_set import dropped, flat, rounding
+from monops.functions.convex_set import dropped, rounding
 from monops.functions.exponential import excess_exp, solve_exponential
-from monops.functions.simplex import largest
 from monops.functions.structured import Structured, dot
 from monops.linear import LinearOperator
 
@@ -58,7 +57,7 @@ class Softmax(Function):
 
     def prox(self, x: Array, step: float) -> Array:
         step = require_step(step, self, "prox")
-        return _solve(flat(self._admit(x), self.axes), step).reshape(x.shape)
+        return _solve(flatten_trailing(self._admit(x), self.axes), step).reshape(x.shape)
 
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:
         step = require_step(step, self, "prox_derivative")

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Self
 
-from monops.arrays import Array, cast, detach, floating, namespace, require_step
+from monops.arrays import Array, cast, descending, detach, floating, namespace, require_step
 from monops.errors import OptionError, ShapeError
 from monops.functions.base import Function
 from monops.functions.chain import isotonic, sorted_down
+from monops.functions.convex_set import rounding
 from monops.functions.jacobians import PerSample, segment_mean, segments, take_along
 from monops.functions.parameters import PARAMETER, require
 from monops.linear import LinearOperator
@@ -59,7 +60,7 @@ class SortedL1(Function):
 
     def __call__(self, x: Array) -> Array:
         sizes = abs(self._fit(x))
-        return (self.weights * take_along(sizes, sorted_down(detach(sizes))[0])).sum(-1)
+        return (self.weights * descending(sizes)).sum(-1)
 
     def prox(self, x: Array, step: float) -> Array:
         step = require_step(step, self, "prox")
@@ -75,9 +76,11 @@ class SortedL1(Function):
 
     def conjugate_value(self, y: Array) -> Array:
         xp, sizes = namespace(y), abs(self._fit(y))
-        excess = xp.cumsum(take_along(sizes, sorted_down(detach(sizes))[0]) - self.weights, -1)
-        is_outside = (excess > 0).any(-1)
-        return xp.where(is_outside, math.inf, xp.where(excess == excess, 0.0, excess).sum(-1))
+        ordered = descending(sizes)
+        excess = xp.cumsum(ordered - self.weights, -1)
+        # Sums are larger than what `slack` measures, and so are their errors.
+        room = rounding(y, 1) * xp.cumsum(ordered + self.weights, -1)
+        return xp.where((excess > room).any(-1), math.inf, xp.where(excess == excess, 0.0, excess).sum(-1))
 
     def _fit(self, x: Array) -> Array:
         n = self.weights.shape[0]
