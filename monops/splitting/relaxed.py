@@ -48,6 +48,10 @@ class Relaxed(SplittingMethod):
             raise OptionError(f"Relaxed wants a relaxation in (0, 2), got {self.relaxation}")
 
     @property
+    def gap_is_step(self) -> bool:  # type: ignore[override]
+        return self.method.gap_is_step
+
+    @property
     def step(self) -> StepSize:  # type: ignore[override]
         return self.method.step
 
