@@ -77,8 +77,8 @@ class Halpern(SplittingMethod):
         inner, rank = plan
         z, anchor, k, size = state
         now = self.method.advance(inner, z)
-        xp = namespace(z)
         if self.restart is not None:
+            xp = namespace(z)
             moved = norm(now.state - z, rank)[(..., *(None,) * rank)]
             again = (moved <= self.restart * size) & (k > 0)
             anchor, k = xp.where(again, z, anchor), xp.where(again, 0 * k, k)
