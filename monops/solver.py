@@ -66,8 +66,9 @@ def solve(
     Returns:
         A `Result`, whose `status` tells how it ended. STALLED, for what has no solution, say: out of steps, or after
         10,000 of them, a residual above the tolerance had not changed by more than a millionth (in float32: 1.2e-4)
-        since about half of all steps, while the state did not shrink. A sample that is on its way to a solution far
-        away, by steps of equal length, is taken for stalled too: start it nearer, or with another step size.
+        since about half of all steps, while the state did not shrink; or sooner, where the state has left for more than
+        a thousand times the size of the point. A sample that is on its way to a solution far away, by steps of equal
+        length, is taken for stalled too: start it nearer, or with another step size.
 
     Raises:
         OptionError: an option outside its range, or a `method` which is none.

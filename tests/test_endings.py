@@ -8,7 +8,7 @@ import torch
 
 import monops as mo
 from monops import Status
-from monops.errors import ConvergenceWarning
+from monops.errors import ConditionError, ConvergenceWarning
 from monops.linear import Dense
 from monops.loop import Progress
 
@@ -22,7 +22,9 @@ def boxes(*lower: float) -> tuple[Any, Any]:
 START = torch.full((2, 3), 0.3, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("method", [mo.DouglasRachford(1.0), mo.PeacemanRachford(0.5), mo.ProjectiveSplitting(1.0)])
+@pytest.mark.parametrize(
+    "method", [mo.DouglasRachford(1.0), mo.PeacemanRachford(0.5, allow_unproven=True), mo.ProjectiveSplitting(1.0)]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_disjoint_sets_end_as_stalled(method: Any, dtype: torch.dtype) -> None:
     A, B = mo.NormalCone(mo.Box(0.0, 1.0)), mo.NormalCone(mo.Box(2.0, 3.0))
@@ -63,8 +65,18 @@ def test_a_method_that_cycles_stalls() -> None:
     """Peaceman-Rachford on two lines at a right angle: the product of the reflections is -I."""
     A = mo.NormalCone(mo.Box(torch.tensor([-9.0, 0.0]), torch.tensor([9.0, 0.0])))
     B = mo.NormalCone(mo.Box(torch.tensor([0.0, -9.0]), torch.tensor([0.0, 9.0])))
-    result = mo.solve(mo.PeacemanRachford(1.0), A, B, torch.tensor([1.0, 1.0]), max_steps=10**5, warn=False)
+    start = torch.tensor([1.0, 1.0])
+    method = mo.PeacemanRachford(1.0, allow_unproven=True)
+    result = mo.solve(method, A, B, start, max_steps=10**5, warn=False)
     assert result.status is Status.STALLED
+    with pytest.raises(ConditionError, match=r"round in circles.*NormalCone and NormalCone.*take DouglasRachford"):
+        mo.solve(mo.PeacemanRachford(1.0), A, B, start)
+    with pytest.raises(ConditionError, match="Affine"):
+        mo.solve(mo.PeacemanRachford(1.0), mo.Affine(Dense(torch.eye(2)), claim=0.0), B, start)
+    for averaged in (mo.Relaxed(mo.PeacemanRachford(1.0), 0.5), mo.Halpern(mo.PeacemanRachford(1.0))):
+        assert mo.solve(averaged, A, B, start).converged
+    with pytest.raises(ConditionError, match="round in circles"):
+        mo.solve(mo.Relaxed(mo.PeacemanRachford(1.0), 1.0), A, B, start)
 
 
 def test_slow_rates_are_not_called_stalled() -> None:

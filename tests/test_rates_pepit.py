@@ -195,7 +195,7 @@ def objective_after(method: FISTA, k: int, L: float) -> float:
 AVERAGED: dict[str, SplittingMethod] = {
     "ForwardBackward": ForwardBackward(1.2),
     "DavisYin": DavisYin(1.2),
-    "PeacemanRachford": PeacemanRachford(0.7),
+    "PeacemanRachford": PeacemanRachford(0.7, allow_unproven=True),
     "DouglasRachford": DouglasRachford(0.7),
     "ProximalPoint": ProximalPoint(0.7),
 }

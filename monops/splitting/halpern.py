@@ -64,7 +64,7 @@ class Halpern(SplittingMethod):
         return dataclasses.replace(self, method=self.method.with_step(step))
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, int]:
-        return self.method.prepare(A, B), rank_of(A, B)
+        return self.method.unguarded().prepare(A, B), rank_of(A, B)
 
     def start(self, plan: tuple[Any, int], z0: Array) -> Anchored:
         inner, rank = plan

@@ -66,7 +66,8 @@ class Relaxed(SplittingMethod):
                 f"Relaxed wants a relaxation in (0, {limit:.6g}) for steps of {type(self.method).__name__} here, got "
                 f"{self.relaxation}"
             )
-        return self.method.prepare(A, B)
+        method = self.method.unguarded() if self.relaxation < 1 else self.method
+        return method.prepare(A, B)
 
     def start(self, plan: Any, z0: Array) -> State:
         return self.method.start(plan, z0)
