@@ -35,6 +35,48 @@ def test_disjoint_sets_end_as_stalled(method: Any, dtype: torch.dtype) -> None:
     assert not result.converged
 
 
+LINKED = [mo.ChambollePock(1.0), mo.LinearizedADMM(1.0)]
+APART = [mo.DouglasRachford(1.0), mo.ADMM(1.0), mo.ProjectiveSplitting(1.0), *LINKED]
+
+
+@pytest.mark.parametrize("method", APART, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, np.float64])
+def test_sets_far_apart_are_noticed_soon(method: Any, dtype: Any) -> None:
+    """A box and a hyperplane, and a box behind a linear operator; alone, and beside a sample that has a solution."""
+
+    def array(values: Any) -> Any:
+        values = np.asarray(values)
+        return torch.as_tensor(values, dtype=dtype) if isinstance(dtype, torch.dtype) else values.astype(dtype)
+
+    A = mo.NormalCone(mo.Box(0.0, 1.0))
+    B = mo.NormalCone(mo.Hyperplane(array(np.ones(6)), array(30.0)))
+    result = mo.solve(method, A, B, array(np.linspace(-1, 2, 6)), max_steps=10**6, warn=False)
+    assert (result.status, bool(result.converged)) == (Status.STALLED, False)
+    assert result.steps < 10_000
+    level = array([[2.0], [40.0]])
+    pair: Any = mo.NormalCone(mo.Box(level, level + 60.0))
+    if method in LINKED:
+        pair = pair.precompose(Dense(array([[1.0, 2.0, 3.0], [3.0, 0.5, 1.0]])))
+    wide = mo.NormalCone(mo.Box(0.0, 3.0))
+    result = mo.solve(method, wide, pair, array(np.full((2, 3), 0.3)), max_steps=10**6, warn=False)
+    assert result.status is Status.STALLED
+    assert result.converged.tolist() == [True, False]
+    assert result.steps < 10_000
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("wrap", [mo.Anderson, mo.Broyden, mo.Halpern])
+def test_far_away_is_not_taken_for_a_solution(wrap: Any, dtype: torch.dtype) -> None:
+    """Where T z - z has one length everywhere, extrapolations go where rounding hides it."""
+    A = mo.NormalCone(mo.Box(0.0, 1.0))
+    for distance in (0.2, 100.0):
+        B = mo.NormalCone(mo.Hyperplane(torch.ones(10, dtype=dtype), 10.0 + distance * 10**0.5))
+        start = torch.linspace(0, 1, 10, dtype=dtype)
+        result = mo.solve(wrap(mo.DouglasRachford(1.0)), A, B, start, max_steps=1500, warn=False)
+        assert not result.converged
+        assert result.residual > 0.01
+
+
 def test_out_of_steps_it_is_said_that_residuals_stood_still() -> None:
     A, B = mo.NormalCone(mo.Box(0.0, 1.0)), mo.NormalCone(mo.Box(2.0, 3.0))
     start = torch.tensor([0.3, 0.7, -2.0], dtype=torch.float64)
@@ -219,4 +261,4 @@ def test_a_stalled_sample_stays_so_beside_others_that_go_on() -> None:
     result = mo.solve(mo.DouglasRachford(1.0), A, B, start, max_steps=10**5, check_every=100, warn=False)
     assert result.status is Status.STALLED
     assert result.converged.tolist() == [False, True, True, True, True]
-    assert 10_000 <= result.sample_steps[0] < 25_000 < result.steps
+    assert 1000 <= result.sample_steps[0] < 10_000 < 25_000 < result.steps
