@@ -49,8 +49,8 @@ class Accelerated(SplittingMethod):
     better than the best before, a sample goes back there and takes the method's own step. So the states to which it
     goes back are those of the method, and it converges wherever the method does.
 
-    A proposal so far away that rounding would hide ‖T z - z‖ there is replaced by T(z): without a solution, the farthest
-    states would else pass for one.
+    A proposal so far away that rounding would hide ‖T z - z‖ there is replaced by T(z): without a solution, what is
+    farthest would else pass for one.
 
     Subclasses provide `propose`, and `remember` for what it needs in the beginning.
     """
