@@ -28,6 +28,7 @@ from monops import (
     DavisYin,
     Dense,
     DouglasRachford,
+    ElasticNet,
     Extragradient,
     FixedPoint,
     ForwardBackward,
@@ -96,6 +97,24 @@ def test_an_operator_behind_a_linear_one(method: Any, kind: str) -> None:
     assert result.state[0].shape == result.point.shape
     again = solve(result.method, A, Subdifferential(L1(0.7)).precompose(K), result.state, tol=1e-9)
     assert again.steps <= 10
+
+
+@libraries
+def test_admm_behind_a_frame(kind: str) -> None:
+    """min 0.3‖x‖₁ + ¼‖x‖² + 0.7‖K x - c‖₁ with KᴴK = 3 I, where f is no quadratic; against CVXPY."""
+    cp = pytest.importorskip("cvxpy", reason="an independent solver, of the extra dev")
+    draw = draw_of(kind)
+    K, c = np.sqrt(3.0) * np.linalg.qr(draw.array(7, 5))[0], draw.array(3, 7)
+    A, B = Subdifferential(ElasticNet(0.3, 0.5)), Subdifferential(L1(0.7)).translate(draw.put(c))
+    linked = B.precompose(Dense(draw.put(K)))
+    x = solve(ADMM(0.5), A, linked, draw.put(np.zeros((3, 5))), **TIGHT).point
+    other = solve(ChambollePock(0.5), A, linked, draw.put(np.zeros((3, 5))), **TIGHT).point
+    np.testing.assert_allclose(to_numpy(x), to_numpy(other), atol=1e-8)
+    for i in range(3):
+        v = cp.Variable(5)
+        cost = 0.3 * cp.norm1(v) + 0.25 * cp.sum_squares(v) + 0.7 * cp.norm1(K @ v - c[i])
+        cp.Problem(cp.Minimize(cost)).solve(solver="CLARABEL", tol_gap_abs=1e-11, tol_gap_rel=1e-11, tol_feas=1e-11)
+        np.testing.assert_allclose(to_numpy(x)[i], v.value, atol=1e-6)
 
 
 @libraries

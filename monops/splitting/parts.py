@@ -83,8 +83,8 @@ def affine_part(method: object, A: MonotoneOperator) -> Affine:
     """A, where it is affine."""
     if not isinstance(A, Affine):
         raise ConditionError(
-            f"{type(method).__name__} has to invert A + KᴴK/step, which it can for an Affine A only, got "
-            f"{type(A).__name__}; take LinearizedADMM or ChambollePock"
+            f"{type(method).__name__} has to invert A + KᴴK/step, which it can for an Affine A, or where "
+            f"KᴴK = ν I; got {type(A).__name__} and another K; take LinearizedADMM or ChambollePock"
         )
     return A
 
