@@ -113,10 +113,15 @@ def _axes(shape: Shape) -> str:
 
 
 def require_step(step: float, owner: object, method: str) -> float:
-    """`step` as a float, once it is certain that it is a number in (0, ∞); `owner` and `method` are for the message."""
+    """`step` as a float, once it is certain that it is a number in (0, ∞); `owner` and `method` are for the message.
+
+    An owner with the attribute `takes_steps` is given arrays of them too, one number a sample, as they are.
+    """
     # The first test spares the common case the slower second one.
     if (type(step) is float or isinstance(step, numbers.Real)) and 0.0 < step < math.inf:
         return float(step)
+    if getattr(owner, "takes_steps", False) and getattr(step, "ndim", 0) > 0:
+        return step
     raise StepSizeError(f"{type(owner).__name__}.{method} wants a step in (0, ∞), got {step!r}")
 
 

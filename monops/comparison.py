@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from monops.counting import Counter
 from monops.errors import MonopsError, NotConvergedError, OptionError
 from monops.loop import Loop, Progress
 from monops.monotone import MonotoneOperator, ZeroOperator
+from monops.result import Result
 from monops.solver import solve
 from monops.splitting import SplittingMethod
 from monops.trials import Choice, Comparison, Trial
@@ -171,6 +173,7 @@ def _trial(
             setup, per_step = _timed(method, A, B, z0, tol, max(result.steps, 1), repeats)
     except (MonopsError, NotImplementedError) as error:
         return Trial(name, problem, refusal=str(error), tol=tol)
+    result = replace(result, method=method, problem=(A, B))  # without counters
     worst = result.history.residual.reshape(len(result.history.steps), -1).max(1)
     return Trial(
         name,
@@ -185,7 +188,16 @@ def _trial(
         setup=setup,
         tuning=tuning,
         tol=tol,
+        predicted_rate=_proven_rate(result),
+        measured_rate=result.measured_rate,
     )
+
+
+def _proven_rate(result: Result) -> float | None:
+    try:
+        return result.predicted_rate if result.is_rate_affordable else None
+    except MonopsError:  # the facts are not to be had, and the method did without them
+        return None
 
 
 def _timed(

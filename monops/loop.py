@@ -28,6 +28,8 @@ STILL, STILL_ROUNDINGS = 1e-6, 1e3
 # From which step on it is noted whether residuals stand still, at how many looks they must have been seen to, and from
 # which step on a solve ends for it before it is out of steps.
 PATIENCE, LOOKS, GIVE_UP = 200, 5, 10_000
+# Sooner where states have gone this many times as far as points are large, and half as far again since the last mark.
+FAR, FARTHER = 1e3, 1.5
 
 
 class Progress(NamedTuple):
@@ -109,7 +111,7 @@ class Loop:
             state, point = now.state, now.approximation()
             del now
             finished = self._look(gap, point, steps)
-            finished |= self._mark_stalled(state, steps, is_last=steps == max_steps)
+            finished |= self._mark_stalled(state, point, steps, is_last=steps == max_steps)
             if callback is not None:
                 try:
                     callback(Progress(steps, self.residual[self.rows], state, point))
@@ -134,14 +136,14 @@ class Loop:
         """What there is so far, for a callback that raised."""
         return self._whole(point, state, steps, interrupted=self.unfinished > 0)
 
-    def _mark_stalled(self, state: State, steps: int, is_last: bool) -> bool:
+    def _mark_stalled(self, state: State, point: Array, steps: int, is_last: bool) -> bool:
         """Give samples up whose residual has stood still for half of all steps, and tell whether there were any.
 
-        Before the last step this is done after very many only: a state may go a long way by steps of equal length.
-
         Asked each time the number of steps has doubled, so it costs nothing in between. Where there is no solution, the
-        states of averaged methods end up moving on by the same vector for ever (Pazy 1971). But so they do on the way
-        to a distant solution; so states that are on their way back, nearer to 0 than before, are not given up.
+        states of averaged methods end up moving on by the same vector v for ever (Pazy 1971). But so they do on the way
+        to a distant solution; so states that are on their way back, nearer to 0 than before, are not given up. A fixed
+        point of a firmly nonexpansive map is at least N‖v‖ away from where N equal steps began. So before very many
+        steps, or the last, only those are given up that have left for a distance of a thousand times the point.
         """
         before = self.mark
         is_due = steps >= (PATIENCE if before is None else 2 * before[0])
@@ -153,7 +155,7 @@ class Loop:
         # Members without the axes of a point (counters, say) have no size to compare.
         points = [s for s in arrays if s.ndim == len(self.shape) and s.shape[:batch] == arrays[0].shape[:batch]]
         self.mark = steps, self.rows, sum(norm(detach(s), s.ndim - batch) ** 2 for s in points) ** 0.5
-        if before is None or not (steps >= GIVE_UP or is_last):
+        if before is None:
             return False
         looked = self.history[bisect.bisect_left(self.checks, before[0]) : len(self.checks), self.rows]
         with np.errstate(invalid="ignore"):
@@ -162,7 +164,12 @@ class Loop:
             return False
         sizes_before = np.full(self.done.shape, np.nan)
         sizes_before[before[1]] = to_numpy(before[2])
-        newly &= to_numpy(self.mark[2]) >= (1 - self.still) * sizes_before[self.rows]
+        size, size_before = to_numpy(self.mark[2]), sizes_before[self.rows]
+        newly &= size >= (1 - self.still) * size_before
+        if not (steps >= GIVE_UP or is_last):
+            length = (size - size_before) / (steps - before[0])
+            sizes = np.maximum(to_numpy(norm(detach(point), self.rank)), length)
+            newly &= (size >= FARTHER * size_before) & (size >= FAR * sizes)
         self.stalled[self.rows] |= newly
         self.done[self.rows] |= newly
         self.sample_steps[self.rows] = np.where(newly, steps, self.sample_steps[self.rows])

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from monops.checkpoint import write_atomically
@@ -49,6 +51,26 @@ def report(figures: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def convergence(result: Any) -> Figure:
+    """The largest residual at each look of a solve, with lines that fall by the proven and by the measured rate.
+
+    Args:
+        result: a `monops.Result`.
+    """
+    figure = _Picture(figsize=(6, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    steps, residual = result.history.steps, result.history.residual
+    worst = residual.reshape(len(steps), -1).max(1, initial=0)
+    name = type(result.method).__name__
+    _residual(axes, steps, worst, f"{name}, step {getattr(result.method, 'step', 1.0):.3g}", 0)
+    _rates(axes, steps, worst, result.predicted_rate, result.measured_rate, 0)
+    axes.set_yscale("log")
+    ending = result.status.name.replace("_", " ").lower()
+    _finish(axes, f"{ending} after {result.steps} steps", "steps", "relative residual")
+    return figure
+
+
 def comparison(rows: Sequence[Any]) -> Figure:
     """Residual against steps, operator calls and seconds: one line a method, one row of panels a problem.
 
@@ -64,15 +86,22 @@ def comparison(rows: Sequence[Any]) -> Figure:
     for line, problem in zip(panels, problems, strict=True):
         for row in rows:
             if row.problem == problem and row.status is not None:
+                place = names.index(row.method)
                 for axes, x in zip(line, (row.steps, row.calls, [1e3 * t for t in row.seconds]), strict=True):
-                    _residual(axes, x, row.residual, row.method, names.index(row.method))
+                    _residual(axes, x, row.residual, row.method, place)
+                if row.predicted_rate is not None:
+                    _rates(line[0], row.steps, row.residual, row.predicted_rate, row.measured_rate, place)
         for axes, what in zip(line, ("steps", "operator calls", "milliseconds"), strict=True):
             for tol in sorted({row.tol for row in rows if row.problem == problem}):
                 axes.axhline(tol, color="0.4", linewidth=1, linestyle="--", label=f"tolerance {tol:g}")
             axes.set_xscale("log")
             axes.set_yscale("log")
             _frame(axes, problem, what, "relative residual" if axes is line[0] else "")
-    lines = {str(shown.get_label()): shown for axes in panels.flat for shown in axes.lines}
+    shown_lines = [shown for axes in panels.flat for shown in axes.lines]
+    lines = {str(shown.get_label()): shown for shown in shown_lines if not str(shown.get_label()).startswith("_")}
+    if any(row.predicted_rate is not None for row in rows):
+        lines["proven rate"] = Line2D([], [], color="0.4", linewidth=1, linestyle=":")
+        lines["measured rate"] = Line2D([], [], color="0.4", linewidth=1, linestyle="-.")
     figure.legend(lines.values(), lines, loc="outside right upper", frameon=False, fontsize="small")
     return figure
 
@@ -90,6 +119,28 @@ def _residual(axes: Axes, x: Sequence[float], residual: Sequence[float], name: s
         linestyle=("-", "--", "-.", ":")[index // len(_COLORS) % 4],
         label=name,
     )
+
+
+def _rates(
+    axes: Axes,
+    steps: Sequence[int],
+    residual: Sequence[float],
+    predicted: float | None,
+    measured: float,
+    index: int,
+) -> None:
+    """The residual if it fell from its first value by the proven rate, and to its last one by the measured one."""
+    is_alone = len(axes.figure.axes) == 1
+    color, low = "0.3" if is_alone else _COLORS[index % len(_COLORS)], min(residual)
+    k = np.array(steps, dtype=float)
+    lines = [(measured, residual[-1] * measured ** (k - k[-1]), "-.", "measured")]
+    if predicted is not None:
+        lines.append((predicted, residual[0] * predicted ** (k - k[0]), ":", "proven"))
+    for rate, y, style, what in lines:
+        if 0 < rate < 1 and len(k) > 1:
+            y = np.where((y >= low) & (y <= 3 * max(residual)), y, np.nan)  # or one fast line would set the scale
+            label = f"{what}: {rate:.3g} a step" if is_alone else "_rate"
+            axes.plot(k, y, color=color, linestyle=style, linewidth=1, label=label)
 
 
 def save(figure: Figure, path: str | Path) -> None:

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops.arrays import Array, epsilon, namespace, norm, to_numpy
-from monops.errors import NoResolventError, NotSingleValuedError, OptionError
+from monops.arrays import Array, device_of, epsilon, namespace, norm, to_numpy
+from monops.errors import MonopsError, NoResolventError, NotSingleValuedError, OptionError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_domain
 from monops.splitting import SplittingMethod, State
+
+# What a step costs beside its products, in operations; what the two spectral facts of n unknowns cost, in units of n³;
+# and the share of a run that computing them may cost, where only the comparison of rates asks for them.
+STEP_COST, FACTS_COST, FACTS_SHARE = 1e6, 20, 0.1
 
 
 class Status(enum.IntEnum):
@@ -103,7 +107,11 @@ class Result:
 
     @property
     def predicted_rate(self) -> float | None:
-        """The contraction factor a step which theory promises for this problem, or None."""
+        """The contraction factor a step which theory promises for this problem, or None.
+
+        From the strong monotonicity and the Lipschitz constant of A, which are computed now unless they are known: for
+        a matrix by its singular values and eigenvalues.
+        """
         A, _ = self._operators()
         return self.method.rate(A.strong_monotonicity, A.lipschitz)
 
@@ -139,6 +147,34 @@ class Result:
                 first, last = residual[at[0], sample], residual[at[-1], sample]
                 excess.append(last / first * rate ** -float(steps[at[-1], 0] - steps[at[0], 0]))
         return float(np.nanmax(excess)) if len(excess) > 1 else math.nan
+
+    @property
+    def is_rate_affordable(self) -> bool:
+        """Whether `predicted_rate` costs little beside what the solve has cost.
+
+        So it does where the facts of A are known already: the step size was found from them, the method asked for
+        them, or A has no matrix, but claims. Elsewhere not on a GPU, which would wait long for an eigenvalue; and on
+        the CPU where the run was so long that the facts of a matrix, at an estimate from the numbers of unknowns,
+        samples and steps, cost a tenth of it at most.
+        """
+        A, _ = self._operators()
+        if A.domain is None or self.search is not None or {"strong_monotonicity", "lipschitz"} <= vars(A).keys():
+            return True
+        if device_of(self.point).type != "cpu":
+            return False
+        n, samples = math.prod(A.domain), self.residual.size
+        run = self.steps * (STEP_COST + 2 * samples * float(n) ** 2)
+        return STEP_COST + FACTS_COST * float(n) ** 3 <= FACTS_SHARE * run
+
+    @property
+    def is_slower_than_proven(self) -> bool:
+        """Whether `rate_excess`, where it can be had and is affordable, shows that a constant of A is wrong."""
+        if not (self.method.gap_is_step and len(self.history.steps) > 1 and self.is_rate_affordable):
+            return False
+        try:
+            return self.rate_excess > 2
+        except MonopsError:  # the facts are not to be had, and the method did without them
+            return False
 
     def _operators(self) -> tuple[MonotoneOperator, MonotoneOperator]:
         if self.problem is None:

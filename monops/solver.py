@@ -60,14 +60,15 @@ def solve(
         compile: fuse the elementwise parts of a step by `torch.compile`, which pays for large states and many solves:
             the first one of a kind waits some seconds for the compiler. Steps after which convergence is looked at are
             not compiled. Where there is no compiler, a warning says so.
-        warn: warn when a sample did not converge, and, with `step="auto"`, when one contracted more slowly than is
-            proven.
+        warn: warn when a sample did not converge, and when one contracted more slowly than is proven. For the latter
+            the constants of A are needed: it is told where they are known, or cost little beside the steps made.
 
     Returns:
         A `Result`, whose `status` tells how it ended. STALLED, for what has no solution, say: out of steps, or after
         10,000 of them, a residual above the tolerance had not changed by more than a millionth (in float32: 1.2e-4)
-        since about half of all steps, while the state did not shrink. A sample that is on its way to a solution far
-        away, by steps of equal length, is taken for stalled too: start it nearer, or with another step size.
+        since about half of all steps, while the state did not shrink; or sooner, where the state has left for more than
+        a thousand times the size of the point. A sample that is on its way to a solution far away, by steps of equal
+        length, is taken for stalled too: start it nearer, or with another step size.
 
     Raises:
         OptionError: an option outside its range, or a `method` which is none.
@@ -100,22 +101,21 @@ def solve(
         result = loop.run(max_steps, check_every, callback, compact=not unroll, compile=compile)
     if warn and result.status is not Status.CONVERGED:
         warn_of(result, tol)
-    if warn and search is not None:  # only then are the constants known without computing them for this
+    result = replace(result, search=search)
+    if warn and result.is_slower_than_proven:
         warn_of_rate(result)
-    return result if search is None else replace(result, search=search)
+    return result
 
 
 def warn_of_rate(result: Result) -> None:
     """Warn where a solve contracted more slowly than is proven."""
-    excess = result.rate_excess
-    if excess > 2:
-        warnings.warn(
-            f"{type(result.method).__name__}: the residual is {excess:.1f} × larger than the proven rate of "
-            f"{result.predicted_rate:.4g} a step allows (measured: {result.measured_rate:.4g}); so a constant of A is "
-            "wrong: its claim perhaps, or a norm that was computed with a wrong adjoint; see monops.testing",
-            RateWarning,
-            stacklevel=3,
-        )
+    warnings.warn(
+        f"{type(result.method).__name__}: the residual is {result.rate_excess:.1f} × larger than the proven rate of "
+        f"{result.predicted_rate:.4g} a step allows (measured: {result.measured_rate:.4g}); so a constant of A is "
+        "wrong: its claim perhaps, or a norm that was computed with a wrong adjoint; see monops.testing",
+        RateWarning,
+        stacklevel=3,
+    )
 
 
 def warn_of(result: Result, tol: float) -> None:

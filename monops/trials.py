@@ -29,6 +29,9 @@ class Trial:
         setup: seconds for what a solve does before its first step, factorisations above all.
         tuning: seconds that finding the step took; 0 for a method with a number.
         tol: the tolerance of the solve; what `reached` and `seconds_to` ask for unless told.
+        predicted_rate: the contraction a step that is proven; None where nothing is, or where the constants of A are
+            not known and cost too much (see `Result.is_rate_affordable`).
+        measured_rate: the contraction a step over the last looks.
     """
 
     method: str
@@ -44,6 +47,8 @@ class Trial:
     setup: float = math.nan
     tuning: float = 0.0
     tol: float = math.nan
+    predicted_rate: float | None = None
+    measured_rate: float = math.nan
 
     @property
     def seconds(self) -> tuple[float, ...]:
@@ -122,7 +127,8 @@ class Comparison:
     def plot(self) -> Any:
         """A matplotlib `Figure`: residual against steps, operator calls and seconds, one line a method.
 
-        One row of panels a problem. Needs matplotlib, of the extra `train`.
+        One row of panels a problem. Where a rate is proven, a dotted line over the steps falls by it, and a
+        dash-dotted one by the rate measured. Needs matplotlib, of the extra `train`.
         """
         from monops import plots
 
@@ -171,4 +177,6 @@ def _plain(row: Trial) -> dict[str, Any]:
         "setup": number(row.setup),
         "tuning": row.tuning,
         "tol": number(row.tol),
+        "predicted_rate": row.predicted_rate,
+        "measured_rate": number(row.measured_rate),
     }

@@ -1,7 +1,9 @@
 """Anderson's, Broyden's and Newton's methods on top of splitting methods."""
 
+import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from cases import draw_of, paper
@@ -9,16 +11,21 @@ from cases import draw_of, paper
 from monops import (
     Affine,
     Anderson,
+    Box,
     Broyden,
     Dense,
     DouglasRachford,
     FromCallable,
+    HalfSpace,
+    NormalCone,
     ReLU,
     SemismoothNewton,
     Subdifferential,
     Tanh,
+    equilibrium,
     solve,
 )
+from monops.arrays import norm, to_numpy
 
 D = torch.float64
 
@@ -53,6 +60,61 @@ def test_accelerations_save_steps() -> None:
     assert steps["Anderson"] < 0.75 * steps["DouglasRachford"]
     assert steps["SemismoothNewton"] <= 15
     assert result.residual.max() < 1e-13
+
+
+def skew_problem(library: str = "torch64") -> Any:
+    """On which full Newton steps go round in circles."""
+    torch.manual_seed(0)
+    half, skew = torch.randn(40, 40, dtype=D) / 40**0.5, torch.randn(40, 40, dtype=D)
+    M = 0.05 * torch.eye(40, dtype=D) + 0.5 * half.mT @ half + skew - skew.mT
+    put = draw_of(library).put
+    return Affine(Dense(put(M.numpy())), put(torch.randn(8, 40, dtype=D).numpy()))
+
+
+@pytest.mark.parametrize("library", ["torch64", "numpy64"])
+def test_newton_does_not_cycle(library: str) -> None:
+    A, B = skew_problem(library), Subdifferential(ReLU())
+    method, sizes = SemismoothNewton(1 / A.lipschitz), []
+    result = solve(method, A, B, tol=1e-10, check_every=1)
+    assert result.residual.max() < 1e-12
+    plain = solve(DouglasRachford(1 / A.lipschitz), A, B, tol=1e-10, max_steps=20000)
+    assert result.steps < 0.1 * plain.steps
+    plan = method.prepare(A, B)
+    state = method.start(plan, A.zero())
+    for _ in range(result.steps):
+        now = method.advance(plan, state)
+        sizes.append(to_numpy(norm(now.gap(), 1)))
+        state = now.state
+    assert all((after <= before * (1 + 1e-9) + 1e-11).all() for before, after in itertools.pairwise(sizes))
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("library", ["torch64", "numpy64"])
+def test_newton_falls_back_where_its_system_is_singular(library: str, free: bool) -> None:
+    """Two lines that cross at the origin, for which I - S' is singular along both; and sets apart."""
+    put = draw_of(library).put
+    start = put(np.array([[3.0, 1.0], [0.5, -2.0]]))
+    A: Any = Affine(Dense(put(np.array([[0.0, 0.0], [0.0, 0.0]]))))
+    if free:
+        A = NormalCone(HalfSpace(put(np.array([1.0, 1.0])), put(np.array(-1.0))))
+    for B, has_solution in ((NormalCone(Box(-1.0, 1.0)), True), (NormalCone(Box(2.0, 3.0)), not free)):
+        result = solve(SemismoothNewton(1.0), A, B, start, max_steps=500, check_every=1, warn=False)
+        assert bool(result.converged.all()) == has_solution
+
+
+def test_a_derivative_through_newtons_steps() -> None:
+    A, _, b = paper(draw_of("torch64"), 3)
+    shift, B = torch.as_tensor(b).requires_grad_(), Subdifferential(Tanh())
+    gradients = [
+        torch.autograd.grad(z.square().sum(), shift)[0]
+        for z in (
+            solve(SemismoothNewton(0.5), Affine(A.linear, shift), B, tol=1e-12, check_every=1, unroll=True).point,
+            equilibrium(SemismoothNewton(0.5), Affine(A.linear, shift), B, tol=1e-12).point,
+            equilibrium(DouglasRachford(0.5), Affine(A.linear, shift), B, tol=1e-12).point,
+        )
+    ]
+    for gradient in gradients[:2]:
+        torch.testing.assert_close(gradient, gradients[2], atol=1e-9, rtol=0)
 
 
 def test_newton_on_an_operator_without_a_matrix() -> None:

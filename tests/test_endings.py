@@ -8,7 +8,7 @@ import torch
 
 import monops as mo
 from monops import Status
-from monops.errors import ConvergenceWarning
+from monops.errors import ConditionError, ConvergenceWarning
 from monops.linear import Dense
 from monops.loop import Progress
 
@@ -22,7 +22,9 @@ def boxes(*lower: float) -> tuple[Any, Any]:
 START = torch.full((2, 3), 0.3, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("method", [mo.DouglasRachford(1.0), mo.PeacemanRachford(0.5), mo.ProjectiveSplitting(1.0)])
+@pytest.mark.parametrize(
+    "method", [mo.DouglasRachford(1.0), mo.PeacemanRachford(0.5, allow_unproven=True), mo.ProjectiveSplitting(1.0)]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_disjoint_sets_end_as_stalled(method: Any, dtype: torch.dtype) -> None:
     A, B = mo.NormalCone(mo.Box(0.0, 1.0)), mo.NormalCone(mo.Box(2.0, 3.0))
@@ -31,6 +33,48 @@ def test_disjoint_sets_end_as_stalled(method: Any, dtype: torch.dtype) -> None:
     assert result.status is Status.STALLED
     assert result.steps < 25_000
     assert not result.converged
+
+
+LINKED = [mo.ChambollePock(1.0), mo.LinearizedADMM(1.0)]
+APART = [mo.DouglasRachford(1.0), mo.ADMM(1.0), mo.ProjectiveSplitting(1.0), *LINKED]
+
+
+@pytest.mark.parametrize("method", APART, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, np.float64])
+def test_sets_far_apart_are_noticed_soon(method: Any, dtype: Any) -> None:
+    """A box and a hyperplane, and a box behind a linear operator; alone, and beside a sample that has a solution."""
+
+    def array(values: Any) -> Any:
+        values = np.asarray(values)
+        return torch.as_tensor(values, dtype=dtype) if isinstance(dtype, torch.dtype) else values.astype(dtype)
+
+    A = mo.NormalCone(mo.Box(0.0, 1.0))
+    B = mo.NormalCone(mo.Hyperplane(array(np.ones(6)), array(30.0)))
+    result = mo.solve(method, A, B, array(np.linspace(-1, 2, 6)), max_steps=10**6, warn=False)
+    assert (result.status, bool(result.converged)) == (Status.STALLED, False)
+    assert result.steps < 10_000
+    level = array([[2.0], [40.0]])
+    pair: Any = mo.NormalCone(mo.Box(level, level + 60.0))
+    if method in LINKED:
+        pair = pair.precompose(Dense(array([[1.0, 2.0, 3.0], [3.0, 0.5, 1.0]])))
+    wide = mo.NormalCone(mo.Box(0.0, 3.0))
+    result = mo.solve(method, wide, pair, array(np.full((2, 3), 0.3)), max_steps=10**6, warn=False)
+    assert result.status is Status.STALLED
+    assert result.converged.tolist() == [True, False]
+    assert result.steps < 10_000
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("wrap", [mo.Anderson, mo.Broyden, mo.Halpern])
+def test_far_away_is_not_taken_for_a_solution(wrap: Any, dtype: torch.dtype) -> None:
+    """Where T z - z has one length everywhere, extrapolations go where rounding hides it."""
+    A = mo.NormalCone(mo.Box(0.0, 1.0))
+    for distance in (0.2, 100.0):
+        B = mo.NormalCone(mo.Hyperplane(torch.ones(10, dtype=dtype), 10.0 + distance * 10**0.5))
+        start = torch.linspace(0, 1, 10, dtype=dtype)
+        result = mo.solve(wrap(mo.DouglasRachford(1.0)), A, B, start, max_steps=1500, warn=False)
+        assert not result.converged
+        assert result.residual > 0.01
 
 
 def test_out_of_steps_it_is_said_that_residuals_stood_still() -> None:
@@ -63,8 +107,18 @@ def test_a_method_that_cycles_stalls() -> None:
     """Peaceman-Rachford on two lines at a right angle: the product of the reflections is -I."""
     A = mo.NormalCone(mo.Box(torch.tensor([-9.0, 0.0]), torch.tensor([9.0, 0.0])))
     B = mo.NormalCone(mo.Box(torch.tensor([0.0, -9.0]), torch.tensor([0.0, 9.0])))
-    result = mo.solve(mo.PeacemanRachford(1.0), A, B, torch.tensor([1.0, 1.0]), max_steps=10**5, warn=False)
+    start = torch.tensor([1.0, 1.0])
+    method = mo.PeacemanRachford(1.0, allow_unproven=True)
+    result = mo.solve(method, A, B, start, max_steps=10**5, warn=False)
     assert result.status is Status.STALLED
+    with pytest.raises(ConditionError, match=r"round in circles.*NormalCone and NormalCone.*take DouglasRachford"):
+        mo.solve(mo.PeacemanRachford(1.0), A, B, start)
+    with pytest.raises(ConditionError, match="Affine"):
+        mo.solve(mo.PeacemanRachford(1.0), mo.Affine(Dense(torch.eye(2)), claim=0.0), B, start)
+    for averaged in (mo.Relaxed(mo.PeacemanRachford(1.0), 0.5), mo.Halpern(mo.PeacemanRachford(1.0))):
+        assert mo.solve(averaged, A, B, start).converged
+    with pytest.raises(ConditionError, match="round in circles"):
+        mo.solve(mo.Relaxed(mo.PeacemanRachford(1.0), 1.0), A, B, start)
 
 
 def test_slow_rates_are_not_called_stalled() -> None:
@@ -207,4 +261,4 @@ def test_a_stalled_sample_stays_so_beside_others_that_go_on() -> None:
     result = mo.solve(mo.DouglasRachford(1.0), A, B, start, max_steps=10**5, check_every=100, warn=False)
     assert result.status is Status.STALLED
     assert result.converged.tolist() == [False, True, True, True, True]
-    assert 10_000 <= result.sample_steps[0] < 25_000 < result.steps
+    assert 1000 <= result.sample_steps[0] < 10_000 < 25_000 < result.steps

@@ -3,15 +3,17 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from cases import quick
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from monops import (
     L1,
     Affine,
+    Anderson,
     Box,
     Dense,
     DouglasRachford,
@@ -19,17 +21,21 @@ from monops import (
     FixedPoint,
     ForwardBackward,
     ForwardBackwardForward,
+    FromCallable,
     NormalCone,
     PeacemanRachford,
     ProximalPoint,
     Relaxed,
     ReLU,
     SplittingMethod,
+    SquaredL2,
     Subdifferential,
     Tanh,
+    compare,
     solve,
 )
-from monops.errors import RateWarning
+from monops.errors import OptionError, RateWarning
+from monops.linear import Identity
 
 D = torch.float64
 SECOND = {
@@ -134,6 +140,107 @@ def test_a_wrong_norm_is_noticed() -> None:
     with pytest.warns(RateWarning, match="a constant of A is wrong"):
         result = solve(PeacemanRachford("auto"), Affine(wrong, torch.randn(2, 6, dtype=D), claim=0.3))
     assert result.rate_excess > 2
+
+
+FIXED = [PeacemanRachford(0.4), DouglasRachford(0.8), Relaxed(PeacemanRachford(0.4), 0.7), FixedPoint(0.2)]
+
+
+@pytest.mark.parametrize("method", [*FIXED, ForwardBackward(0.1)], ids=repr)
+@pytest.mark.parametrize("what", ["claim", "adjoint"])
+def test_at_a_fixed_step_too(what: str, method: SplittingMethod) -> None:
+    """A claim of m = 1 of what has 0.15; and K - Kᴴ by an adjoint that is half as large again, which is not skew."""
+    if what == "claim":
+        A = operator(0.15, 1.2, "rotation", 0)
+        A = Affine(A.linear, A.b, claim=1.0)
+    else:
+        turn = torch.block_diag(*[torch.tensor([[1.7, -0.4], [0.4, 1.7]], dtype=D)] * 3)
+        K = FromCallable(lambda x: x @ turn.mT, lambda y: 1.5 * (y @ turn), (6,), dtype=D)
+        A = Affine(1.0 * Identity.like(K) + (K - K.H), torch.randn(5, 6, dtype=D), claim=1.0)
+    with pytest.warns(RateWarning, match="larger than the proven rate"):
+        result = solve(method, A, SECOND["Tanh"], tol=1e-10, max_steps=5000)
+    assert result.search is None
+    assert result.rate_excess > 2
+
+
+@quick
+@given(
+    second=st.sampled_from(list(SECOND)),
+    m=st.floats(0.02, 1.0),
+    ratio=st.floats(1.05, 10.0),
+    factor=st.floats(0.1, 3.0),
+    kind=st.sampled_from(["rotation", "random"]),
+    check_every=st.sampled_from([1, 3, 10]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    seed=st.integers(0, 10**6),
+)
+def test_no_false_alarm_at_a_fixed_step(
+    second: str, m: float, ratio: float, factor: float, kind: str, check_every: int, dtype: torch.dtype, seed: int
+) -> None:
+    """Warnings are errors in these tests; the facts are computed, not claimed."""
+    A, compared = operator(m, m * ratio, kind, seed), 0
+    A = Affine(Dense(A.linear.to_dense().to(dtype)), A.b.to(dtype))
+    start = torch.randn(5, 6, dtype=dtype) * 10.0 ** torch.randint(-2, 3, (5, 1))
+    for method in methods(m, m * ratio, factor):
+        if method.rate(m, m * ratio) is None:  # a fixed-point iteration that may diverge
+            continue
+        result = solve(method, A, SECOND[second], start, check_every=check_every, max_steps=20000)
+        assert not result.is_slower_than_proven
+        compared += not math.isnan(result.rate_excess)
+        assert not result.rate_excess > 1.5
+    event(f"{compared > 0}")
+
+
+def test_rates_are_compared_only_where_that_costs_little() -> None:
+    class Slow(Dense):
+        """Whose facts nobody is to ask for."""
+
+        def norm(self) -> float:
+            raise AssertionError
+
+    torch.manual_seed(0)
+    half = torch.randn(200, 200, dtype=D) / 200**0.5
+    A = Affine(Slow(0.5 * torch.eye(200, dtype=D) + half - half.mT), torch.randn(200, dtype=D))
+    result = solve(PeacemanRachford(0.3), A, SECOND["ReLU"], check_every=1)
+    assert not result.is_rate_affordable
+    with pytest.raises(AssertionError):
+        _ = result.predicted_rate
+    with pytest.raises(AssertionError):  # since this one takes many steps
+        solve(DouglasRachford(0.01), A, SECOND["ReLU"], tol=1e-4, max_steps=20000, check_every=100)
+    known = Affine(Dense(A.linear.to_dense()), A.b)
+    assert known.lipschitz >= known.strong_monotonicity
+    assert solve(PeacemanRachford(0.3), known, SECOND["ReLU"], check_every=1).is_rate_affordable
+
+
+def test_what_is_not_monotone_has_no_rate_and_no_alarm() -> None:
+    A = Affine(Dense(torch.diag(torch.tensor([1.0, -0.1], dtype=D))), torch.ones(2, dtype=D))
+    result = solve(PeacemanRachford(0.5), A, Subdifferential(SquaredL2(1.0)), check_every=1)
+    assert result.is_rate_affordable
+    assert not result.is_slower_than_proven
+    with pytest.raises(OptionError, match="monotone M"):
+        _ = result.predicted_rate
+
+
+def test_the_plot_has_both_rates() -> None:
+    plots = pytest.importorskip("monops.plots", reason="pictures are drawn by matplotlib, of the extra train")
+    A = operator(0.3, 1.2, "random", 0)
+    result = solve(PeacemanRachford(0.3), A, SECOND["ReLU"], tol=1e-9, check_every=1)
+    (axes,) = plots.convergence(result).axes
+    residual, measured, proven = axes.lines
+    assert list(residual.get_xdata()) == result.history.steps
+    for line, rate, end in ((measured, result.measured_rate, -1), (proven, result.predicted_rate, 0)):
+        x, y = (np.array(data, dtype=float) for data in (line.get_xdata(), line.get_ydata()))
+        assert np.exp(np.nanmean(np.diff(np.log(y)) / np.diff(x))) == pytest.approx(rate)
+        assert y[end] == pytest.approx(residual.get_ydata()[end])
+        assert f"{rate:.3g}" in line.get_label()
+    compared = compare([PeacemanRachford(0.3), Anderson(PeacemanRachford(0.3))], (A, SECOND["ReLU"]), tol=1e-9)
+    first, second = compared.rows
+    assert (first.predicted_rate, second.predicted_rate) == (result.predicted_rate, None)
+    assert first.measured_rate == pytest.approx(result.measured_rate, rel=0.1)
+    steps, calls, _ = compared.plot().axes
+    assert [line.get_linestyle() for line in steps.lines].count(":") == 1
+    assert len(calls.lines) == 3  # two methods and the tolerance
+    (legend,) = compared.plot().legends
+    assert {"proven rate", "measured rate"} <= {text.get_text() for text in legend.get_texts()}
 
 
 def test_what_is_a_gradient_stays_one_behind_a_linear_operator() -> None:

@@ -37,6 +37,8 @@ class Multiple(Around):
         tensor([2., 0.])
     """
 
+    takes_steps = True
+
     factor: float = 1.0
 
     def __post_init__(self) -> None:
@@ -88,6 +90,8 @@ class Translated(Around):
         >>> ReLU().translate(1.0).prox(torch.tensor([3.0, -0.5]), 0.5)
         tensor([3., 1.])
     """
+
+    takes_steps = True
 
     center: float | Array = field(default=0.0, metadata=PARAMETER)
 

@@ -88,6 +88,8 @@ class LInfBall(Separable):
         tensor([-2.0000,  0.5000])
     """
 
+    takes_steps = True
+
     radius: float | Array = field(default=1.0, metadata=PARAMETER)
 
     def __post_init__(self) -> None:

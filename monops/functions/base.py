@@ -40,6 +40,8 @@ class Function(Parametric, Combinable, ABC):
         Shapes: `x` (*batch, *domain) → (*batch).
         """
 
+    takes_steps = False  # whether `prox` takes arrays of steps too, of shape (*batch, 1, …, 1)
+
     @abstractmethod
     def prox(self, x: Array, step: float) -> Array:
         """The proximal map argmin_u f(u) + ‖u - x‖² / (2 step).

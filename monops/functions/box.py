@@ -34,6 +34,8 @@ class Box(Separable):
         tensor([0.0000, 0.4000, 1.0000])
     """
 
+    takes_steps = True
+
     lower: float | Array = field(default=-1.0, metadata=PARAMETER)
     upper: float | Array = field(default=1.0, metadata=PARAMETER)
 
@@ -81,6 +83,8 @@ class Support(Separable):
         >>> Support(-1.0, 3.0)(torch.tensor([-2.0, 2.0]))
         tensor(8.)
     """
+
+    takes_steps = True
 
     lower: float | Array = field(default=-1.0, metadata=PARAMETER)
     upper: float | Array = field(default=1.0, metadata=PARAMETER)

@@ -25,6 +25,8 @@ class ConvexSet(Function):
         axes: how many trailing axes make one point; the axes before them are batch.
     """
 
+    takes_steps = True
+
     @property
     def is_indicator(self) -> bool:
         return True

@@ -31,6 +31,8 @@ class ElasticNet(Separable):
         tensor([-0.5000,  0.0000,  1.5000])
     """
 
+    takes_steps = True
+
     l1: float | Array = field(default=1.0, metadata=PARAMETER)
     l2: float | Array = field(default=1.0, metadata=PARAMETER)
 

@@ -32,6 +32,8 @@ class Huber(Separable):
         tensor([-2.0000,  0.5000])
     """
 
+    takes_steps = True
+
     delta: float | Array = field(default=1.0, metadata=PARAMETER)
     weight: float | Array = field(default=1.0, metadata=PARAMETER)
 

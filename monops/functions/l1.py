@@ -32,6 +32,8 @@ class L1(Separable):
         tensor([-2.,  0.,  4.])
     """
 
+    takes_steps = True
+
     weight: float | Array = field(default=1.0, metadata=PARAMETER)
 
     def __post_init__(self) -> None:

@@ -29,6 +29,8 @@ class GroupNorm(Function):
     The prox shrinks each group by the factor max(0, 1 - step·weight/‖x_g‖).
     """
 
+    takes_steps = True
+
     weight: float | Array = field(default=1.0, metadata=PARAMETER)
 
     def __post_init__(self) -> None:

@@ -27,6 +27,8 @@ class ReLU(Separable):
         tensor([0., 3.])
     """
 
+    takes_steps = True
+
     @property
     def is_indicator(self) -> bool:
         return True

@@ -29,6 +29,8 @@ class SquaredL2(Separable):
         tensor([-1.0000,  0.5000])
     """
 
+    takes_steps = True
+
     weight: float | Array = field(default=1.0, metadata=PARAMETER)
 
     def __post_init__(self) -> None:

@@ -34,6 +34,8 @@ class Subdifferential(MonotoneOperator):
         tensor([1.5000, 0.0000])
     """
 
+    takes_steps = True
+
     f: Function
 
     def __post_init__(self) -> None:

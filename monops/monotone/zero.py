@@ -23,6 +23,8 @@ class ZeroOperator(MonotoneOperator):
         tensor([1., 1.])
     """
 
+    takes_steps = True
+
     axes: int = 1
 
     @property

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from monops.arrays import Array, namespace, norm
+from monops.arrays import Array, epsilon, namespace, norm
 from monops.errors import OptionError
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
@@ -22,7 +22,7 @@ class Guarded(NamedTuple):
     Attributes:
         z: the proposed state.
         safe: the method's own step from the best state so far.
-        size: ‖T z - z‖ there, one number a sample; ∞ where any is better.
+        size: ‖T z - z‖ there, but not below its rounding; one number a sample; ∞ where any is better.
         waits: how many proposals since then have not been better, one number a sample.
         memory: what proposals are made of.
     """
@@ -48,6 +48,9 @@ class Accelerated(SplittingMethod):
     Proposals go on as long as ‖T z - z‖ falls, if not at each of them: after more than `patience` in a row that are not
     better than the best before, a sample goes back there and takes the method's own step. So the states to which it
     goes back are those of the method, and it converges wherever the method does.
+
+    A proposal so far away that rounding would hide ‖T z - z‖ there is replaced by T(z): without a solution, what is
+    farthest would else pass for one.
 
     Subclasses provide `propose`, and `remember` for what it needs in the beginning.
     """
@@ -97,11 +100,15 @@ class Accelerated(SplittingMethod):
     def advance(self, plan: Plan, state: Guarded) -> Step:
         z, xp = state.z, namespace(state.z)
         now = self.method.advance(plan.inner, z)
-        size = norm(now.state - z, plan.rank)[(..., *(None,) * plan.rank)]
+        column = (..., *(None,) * plan.rank)
+        rounding = 10 * epsilon(z.dtype)
+        size = xp.maximum(norm(now.state - z, plan.rank), rounding * norm(z, plan.rank))[column]
         is_better = (size <= state.size) | ~(state.size < math.inf)
         waits = xp.where(is_better, 0.0, state.waits + 1)
         accepted = (waits <= self.patience) & (is_better | (size < math.inf))
         proposal, memory = self.propose(plan, z, now.state, accepted, state.memory)
+        length, plain = norm(proposal, plan.rank)[column], norm(now.state, plan.rank)[column]
+        proposal = xp.where((rounding * length <= size) | (length <= 2 * plain), proposal, now.state)
         next_state = Guarded(
             xp.where(accepted, proposal, state.safe),
             xp.where(is_better, now.state, state.safe),

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from monops.arrays import Array
 from monops.linear import Identity, LinearOperator
-from monops.monotone import MonotoneOperator, Resolvent
+from monops.linear.frames import frame_constant
+from monops.monotone import Affine, MonotoneOperator, Resolvent
 from monops.monotone.affine import AffineResolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.parts import affine_part, take_apart
@@ -27,13 +28,14 @@ class ADMM(SplittingMethod):
     """x = (A + KᴴK/α)⁻¹(Kᴴ(w - u)/α), w ← J_B(K x + u), u ← u + K x - w: `solve(ADMM(), A, B.precompose(K))`.
 
     The augmented Lagrangian with penalty 1/α. Converges for every step > 0. Without a K it takes any A with a
-    resolvent; with one A has to be `Affine`, since A + KᴴK/α is inverted.
+    resolvent. With one A + KᴴK/α is inverted, so A has to be `Affine`; or KᴴK = ν I, which is looked at on a random
+    vector, and x is the resolvent of A at α/ν of Kᴴ(w - u)/ν.
 
     Args:
         step: α in (0, ∞), or "auto".
 
     Raises:
-        ConditionError: from `prepare`, if there is a K and A is not affine.
+        ConditionError: from `prepare`, if there is a K, A is not affine, and KᴴK is no multiple of I.
 
     Source: Gabay & Mercier 1976; Boyd et al. 2011 (*Distributed optimization and statistical learning via the
     alternating direction method of multipliers*), equations 3.5 to 3.7.
@@ -53,23 +55,28 @@ class ADMM(SplittingMethod):
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         step = self._numeric_step()
         inner, K, K_H, _ = take_apart(B)
+        solve_x, nu = self._solver_of_x(A, K, step)
+        return solve_x, inner.resolvent(step), K, K_H, nu
+
+    def _solver_of_x(self, A: MonotoneOperator, K: Any, step: float) -> tuple[Resolvent, float]:
+        """What gives x from Kᴴ(w - u)/ν, and that ν."""
         if not isinstance(K, LinearOperator):
-            solve_x: Resolvent = A.resolvent(step)
-        else:
-            affine = affine_part(self, A)
-            S = step * affine.linear + K.H @ K
-            inverse = (S - Identity.like(S)).resolvent(1.0)
-            solve_x = AffineResolvent(inverse, affine.b, step)
-        return solve_x, inner.resolvent(step), K, K_H
+            return A.resolvent(step), 1.0
+        nu = None if isinstance(A, Affine) else frame_constant(K.H)
+        if nu is not None:
+            return A.resolvent(step / nu), nu
+        affine = affine_part(self, A)
+        S = step * affine.linear + K.H @ K
+        return AffineResolvent((S - Identity.like(S)).resolvent(1.0), affine.b, step), 1.0
 
     def start(self, plan: tuple[Any, ...], z0: Array) -> Multipliers:
         w = plan[2](z0)
         return Multipliers(z0, w, 0 * w)
 
     def advance(self, plan: tuple[Any, ...], state: Multipliers) -> Step:
-        solve_x, J_B, K, K_H = plan
+        solve_x, J_B, K, K_H, nu = plan
         _, w, u = state
-        x = solve_x(K_H(w - u))
+        x = solve_x(K_H(w - u) if nu == 1 else K_H(w - u) / nu)
         Kx = K(x)
         v = J_B(Kx + u)
 

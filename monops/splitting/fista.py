@@ -27,7 +27,7 @@ class FISTA(SplittingMethod):
 
     For A = ∇f with f convex and L-smooth, and α in (0, 1/L]. β = (t₋ - 1)/t with t = ½ + √(¼ + t₋²), started anew in
     each sample where the step goes against the inertia; so it converges fast on strongly convex problems too, without
-    knowing m.
+    knowing m. Without restarts (f + g)(xₖ) - min(f + g) ≤ 2‖x₀ - x*‖²/(α(k + 1)²), where B = ∂g.
 
     Args:
         step: α in (0, 1/L], or "auto".
@@ -38,7 +38,7 @@ class FISTA(SplittingMethod):
         ConditionError: from `prepare`, if A is not known to be a gradient.
 
     Source: Beck & Teboulle 2009 (*A fast iterative shrinkage-thresholding algorithm for linear inverse problems*),
-    equations 4.1 to 4.3. Restart: O'Donoghue & Candès 2015, the gradient scheme.
+    equations 4.1 to 4.3 and theorem 4.4. Restart: O'Donoghue & Candès 2015, the gradient scheme.
 
     Example:
         >>> FISTA("auto").best_step(m=0.0, L=4.0)

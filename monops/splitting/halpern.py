@@ -64,7 +64,7 @@ class Halpern(SplittingMethod):
         return dataclasses.replace(self, method=self.method.with_step(step))
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, int]:
-        return self.method.prepare(A, B), rank_of(A, B)
+        return self.method.unguarded().prepare(A, B), rank_of(A, B)
 
     def start(self, plan: tuple[Any, int], z0: Array) -> Anchored:
         inner, rank = plan
@@ -77,8 +77,8 @@ class Halpern(SplittingMethod):
         inner, rank = plan
         z, anchor, k, size = state
         now = self.method.advance(inner, z)
-        xp = namespace(z)
         if self.restart is not None:
+            xp = namespace(z)
             moved = norm(now.state - z, rank)[(..., *(None,) * rank)]
             again = (moved <= self.restart * size) & (k > 0)
             anchor, k = xp.where(again, z, anchor), xp.where(again, 0 * k, k)

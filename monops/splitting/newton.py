@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-from monops.arrays import Array, cast, namespace
+import numpy as np
+import torch
+
+from monops.arrays import Array, cast, known_true, namespace, norm
+from monops.errors import NotConvergedError
+from monops.linear import Dense, Identity, LinearOperator
 from monops.splitting.accelerated import Accelerated, Plan
 from monops.splitting.base import SplittingMethod, StepSize
 from monops.splitting.douglas_rachford import DouglasRachford
 from monops.splitting.state import per_sample
+
+# A full step is taken where ‖S(z) - z‖ falls to this share of itself; else the best of it, these shares of it, and S's.
+DESCENT, SHORTER = 0.95, (0.7, 0.5, 0.3, 0.15, 0.07, 0.03)
 
 
 @dataclass(frozen=True)
@@ -20,13 +28,11 @@ class SemismoothNewton(Accelerated):
     S' is an element of Clarke's Jacobian: the product of the derivatives of the two reflections. Where they are
     matrices the system is solved directly, one a sample; otherwise matrix-free by GMRES, to which R_A is the
     preconditioner, as it were: it is in the operator. If B is piecewise linear, it ends exactly after a few steps.
-    Safeguarded by the steps of Douglas-Rachford splitting, to which it falls back, so it converges from everywhere.
+    Where a full step does not bring ‖S(z) - z‖ down, as on strongly skew problems, the best of some shorter ones and of
+    the Douglas-Rachford step is taken, which never increases it; so no step is lost to cycles.
 
     Args:
         step: α in (0, ∞), or "auto". It matters little.
-
-    Raises:
-        NotConvergedError: GMRES did not reach its tolerance.
 
     Source: Qi & Sun 1993 (*A nonsmooth version of Newton's method*); on splittings, Xiao, Li, Wen & Zhang 2018 (*A
     regularized semi-smooth Newton method with projection steps for composite convex programs*).
@@ -39,8 +45,6 @@ class SemismoothNewton(Accelerated):
         True
     """
 
-    patience: ClassVar[int] = 10
-
     method: SplittingMethod = field(init=False)
     step: StepSize = 1.0
 
@@ -52,13 +56,41 @@ class SemismoothNewton(Accelerated):
 
     def propose(self, plan: Plan, z: Array, Tz: Array, accepted: Array, memory: Any) -> tuple[Array, Any]:
         R_A, J_B = plan.inner
-        xp, u = namespace(z), R_A(z)
+        xp, u, column = namespace(z), R_A(z), (..., *(None,) * plan.rank)
         # A sample with a NaN, which is never accepted again, must not spoil the system of the others.
         is_sound = per_sample(cast(~xp.isfinite(Tz + u), z.dtype), plan.rank) == 0
         u, z_sound = xp.where(is_sound, u, 0.0), xp.where(is_sound, z, 0.0)
         derivative = J_B.reflected().derivative(u) @ R_A.derivative(z_sound)
         # A Douglas-Rachford step goes half of the way from z to S(z).
-        return z + (-derivative).resolvent(1.0).apply(xp.where(is_sound, 2 * (Tz - z), 0.0)), ()
+        try:
+            d = _solve(derivative, xp.where(is_sound, 2 * (Tz - z), 0.0))
+        except NotConvergedError:  # of GMRES, where I - S' is nearly singular
+            return Tz, ()
+
+        def size(x: Array) -> Array:
+            return norm(self.method.advance(plan.inner, x).state - x, plan.rank)[column]
+
+        proposal, least = z + d, size(z + d)
+        falls = least <= DESCENT * norm(Tz - z, plan.rank)[column]
+        if not known_true((falls | ~is_sound | ~accepted).all()):
+            for trial in (Tz, *(z + t * d for t in SHORTER)):
+                other = size(trial)
+                is_less = ~falls & ~(other >= least)
+                proposal, least = xp.where(is_less, trial, proposal), xp.where(is_less, other, least)
+        return proposal, ()
 
     def best_step(self, m: float, L: float) -> float | None:
         return 1 / L if 0 < L < math.inf else None
+
+
+def _solve(derivative: LinearOperator, b: Array) -> Array:
+    """(I - derivative)⁻¹ b; what is not finite where a matrix is singular."""
+    if not isinstance(derivative, Dense):
+        return (-derivative).resolvent(1.0).apply(b)
+    matrix = (Identity.like(derivative) - derivative).to_dense()
+    if isinstance(matrix, torch.Tensor):
+        return torch.linalg.solve_ex(matrix, b[..., None]).result[..., 0]
+    try:
+        return np.linalg.solve(matrix, b[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        return np.full_like(b, np.nan)

@@ -56,6 +56,12 @@ def require_gradient(method: object, A: MonotoneOperator) -> None:
         )
 
 
+def may_be_strongly_monotone(A: MonotoneOperator) -> bool:
+    """Whether m > 0 is claimed for A, or could be found by an eigenvalue, for which one does not ask."""
+    costs_nothing = A.domain is None or getattr(A, "claim", None) is not None
+    return not costs_nothing or A.strong_monotonicity > 0
+
+
 def share_of_lipschitz(method: object, A: MonotoneOperator, share: float, name: str) -> tuple[float, str]:
     """share/L for the Lipschitz constant L of A, and what it is, for `require_step_below`."""
     L = A.lipschitz
@@ -77,8 +83,8 @@ def affine_part(method: object, A: MonotoneOperator) -> Affine:
     """A, where it is affine."""
     if not isinstance(A, Affine):
         raise ConditionError(
-            f"{type(method).__name__} has to invert A + KᴴK/step, which it can for an Affine A only, got "
-            f"{type(A).__name__}; take LinearizedADMM or ChambollePock"
+            f"{type(method).__name__} has to invert A + KᴴK/step, which it can for an Affine A, or where "
+            f"KᴴK = ν I; got {type(A).__name__} and another K; take LinearizedADMM or ChambollePock"
         )
     return A
 

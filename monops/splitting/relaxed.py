@@ -48,6 +48,10 @@ class Relaxed(SplittingMethod):
             raise OptionError(f"Relaxed wants a relaxation in (0, 2), got {self.relaxation}")
 
     @property
+    def gap_is_step(self) -> bool:  # type: ignore[override]
+        return self.method.gap_is_step
+
+    @property
     def step(self) -> StepSize:  # type: ignore[override]
         return self.method.step
 
@@ -62,7 +66,8 @@ class Relaxed(SplittingMethod):
                 f"Relaxed wants a relaxation in (0, {limit:.6g}) for steps of {type(self.method).__name__} here, got "
                 f"{self.relaxation}"
             )
-        return self.method.prepare(A, B)
+        method = self.method.unguarded() if self.relaxation < 1 else self.method
+        return method.prepare(A, B)
 
     def start(self, plan: Any, z0: Array) -> State:
         return self.method.start(plan, z0)
