@@ -16,7 +16,7 @@ from monops.errors import DTypeError, OptionError
 from monops.linear import LinearOperator
 from monops.loop import Callback
 from monops.monotone import Affine, FromResolvent, MonotoneOperator
-from monops.monotone.base import common_domain
+from monops.monotone.base import common_domain, common_rank
 from monops.result import Result
 from monops.solver import solve
 from monops.splitting import SplittingMethod, State
@@ -139,7 +139,7 @@ class EquilibriumProblem(Problem):
     @property
     def domain(self) -> Shape:
         known = common_domain(self.A, self.B)
-        return tuple(self.z0.shape[-1:]) if known is None else known
+        return tuple(self.z0.shape[self.z0.ndim - common_rank(self.A, self.B) :]) if known is None else known
 
     @property
     def batch(self) -> Shape:

@@ -16,8 +16,8 @@ from monops.compiled import CompiledSteps
 from monops.errors import OptionError, ShapeError
 from monops.linear import LinearOperator
 from monops.monotone import MonotoneOperator, Resolvent
-from monops.monotone.base import common_domain, take_rows
-from monops.result import History, Result, Status, relative
+from monops.monotone.base import common_rank, take_rows
+from monops.result import History, Result, Status
 from monops.splitting import SplittingMethod, State
 from monops.splitting.state import each, first
 
@@ -58,7 +58,7 @@ class Loop:
         state: State | None = None,
     ) -> None:
         self.method, self.A, self.B, self.tol = method, A, B, tol
-        self.rank = rank_of(A, B, z0)
+        self.rank = common_rank(A, B)
         self.is_single = z0.ndim == self.rank
         start = A.arrange(z0[None] if self.is_single else z0)
         self.shape: Shape = tuple(start.shape)
@@ -70,6 +70,8 @@ class Loop:
         scale = xp.maximum(A.scale(zero, self.rank), eps * norm(start, self.rank))
         scale = xp.clip(detach(scale), max(atol / tol, float(xp.finfo(z0.dtype).tiny)), None)
         self.scale = xp.where(scale == np.inf, np.nan, scale)  # infinite data makes NaN of a residual, not 0
+        # Steps, ‖gap‖ and ‖point‖ of a look about half of all steps ago; at first what is known of the start.
+        self.earlier: tuple[int, Array, Array] = 0, self.scale, norm(detach(start), self.rank)
         self.start: State = method.start(self.plan, start)
         if state is not None:
             if type(state) is not type(self.start):
@@ -130,6 +132,7 @@ class Loop:
             self._set_aside(np.ones_like(self.done[self.rows]), point, state)
             point, state = self.aside
         self.sample_steps[~self.done] = steps
+        self.stalled |= ~self.done & (self.residual <= self.tol)  # whose points were leaving for infinity
         return self._result(point, state, steps, interrupted)
 
     def _partial(self, point: Array, state: State, steps: int) -> Result:
@@ -190,7 +193,11 @@ class Loop:
 
     def _look(self, gap: Array, point: Array, steps: int) -> bool:
         """Update the residuals, by the only wait for the device, and tell whether a sample finished."""
-        residual = to_numpy(relative(gap, point, self.scale, self.rank))
+        size = norm(detach(point), self.rank)
+        residual = to_numpy(gap / namespace(gap).maximum(size, self.scale))
+        earlier = self.earlier
+        if steps >= 2 * earlier[0]:
+            self.earlier = steps, detach(gap), size
         if self.unfinished == self.done.size and residual.min() > self.tol and residual.max() < np.inf:
             self.residual[...] = residual
             self._remember(steps)
@@ -198,10 +205,21 @@ class Loop:
         going = ~self.done[self.rows]
         self.residual[self.rows] = np.where(going, residual, self.residual[self.rows])
         self._remember(steps)
-        self.done = (self.residual <= self.tol) | ~np.isfinite(self.residual) | self.stalled
+        small = self.residual <= self.tol
+        small[self.rows] &= ~going | ~self._is_only_growing(detach(gap), size, steps, earlier)
+        self.done = small | ~np.isfinite(self.residual) | self.stalled
         self.sample_steps[self.rows] = np.where(going, steps, self.sample_steps[self.rows])
         self.unfinished = int(self.done.size - self.done.sum())
         return bool((going & self.done[self.rows]).any())
+
+    def _is_only_growing(self, gap: Array, size: Array, steps: int, earlier: tuple[int, Array, Array]) -> np.ndarray:
+        """Whether the residual has fallen since because the point leaves for infinity, and not because the gap falls.
+
+        So it is where there is no solution and the point moves on by equal steps.
+        """
+        share = steps / earlier[0] - 1 if earlier[0] else 1.0
+        with np.errstate(invalid="ignore"):
+            return to_numpy((2 * gap >= earlier[1]) & (size > (1 + 0.5 * share) * earlier[2]))
 
     def _remember(self, steps: int) -> None:
         if len(self.checks) == len(self.history):
@@ -239,6 +257,8 @@ class Loop:
             return plan, state
         if self.scale.ndim == self.done.ndim and self.scale.shape[0] > 1:
             self.scale = self.scale[index]
+        steps_before, *sizes_before = self.earlier
+        self.earlier = steps_before, *(s[index] if s.ndim == self.done.ndim and len(s) > 1 else s for s in sizes_before)
         self.rows = self.rows[~done]
         return plan, each(lambda s: self.A.arrange(s[index]) if s.ndim == len(self.shape) else s[index], state)
 
@@ -260,17 +280,11 @@ class Loop:
             steps=steps,
             sample_steps=self.sample_steps[pick],
             residual=self.residual[pick],
-            converged=(self.residual <= self.tol)[pick],
+            converged=(self.done & ~self.stalled & (self.residual <= self.tol))[pick],
             history=History(self.checks, history[:, 0] if self.is_single else history),
             method=self.method,
             problem=(self.A, self.B),
         )
-
-
-def rank_of(A: MonotoneOperator, B: MonotoneOperator, z0: Array) -> int:
-    """How many trailing axes of a state are its domain: 1 if no operator knows."""
-    domain = common_domain(A, B)
-    return 1 if domain is None else len(domain)
 
 
 def _take(plan: Any, index: Array, shape: Shape) -> Any:

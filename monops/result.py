@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops.arrays import Array, device_of, epsilon, namespace, norm, to_numpy
+from monops.arrays import Array, device_of, epsilon, norm, to_numpy
 from monops.errors import MonopsError, NoResolventError, NotSingleValuedError, OptionError
 from monops.monotone import MonotoneOperator
-from monops.monotone.base import common_domain
+from monops.monotone.base import common_rank
 from monops.splitting import SplittingMethod, State
 
 # What a step costs beside its products, in operations; what the two spectral facts of n unknowns cost, in units of n³;
@@ -200,8 +200,7 @@ def error_bound(A: MonotoneOperator, B: MonotoneOperator, point: Array, *, step:
         point: of the type that the operators take.
         step: any number in (0, ∞); the bound is valid for all and tightest near 1/L.
     """
-    domain = common_domain(A, B)
-    rank = 1 if domain is None else len(domain)
+    rank = common_rank(A, B)
     m = A.strong_monotonicity + B.strong_monotonicity
     with torch.no_grad():
         try:
@@ -213,8 +212,3 @@ def error_bound(A: MonotoneOperator, B: MonotoneOperator, point: Array, *, step:
         y = J_B(point - step * forward)
         g = (point - y) / step + A.apply(y) - forward
         return to_numpy(norm(point - y, rank) + norm(g, rank) / m)
-
-
-def relative(gap: Array, point: Array, scale: Array, rank: int) -> Array:
-    """‖gap‖ / max(‖point‖, scale), one number a sample, from ‖gap‖."""
-    return gap / namespace(gap).maximum(norm(point, rank), scale)

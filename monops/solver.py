@@ -67,7 +67,8 @@ def solve(
         A `Result`, whose `status` tells how it ended. STALLED, for what has no solution, say: out of steps, or after
         10,000 of them, a residual above the tolerance had not changed by more than a millionth (in float32: 1.2e-4)
         since about half of all steps, while the state did not shrink; or sooner, where the state has left for more than
-        a thousand times the size of the point. A sample that is on its way to a solution far away, by steps of equal
+        a thousand times the size of the point; or the residual fell below the tolerance because the point itself grows
+        without end, while the gap does not fall. A sample that is on its way to a solution far away, by steps of equal
         length, is taken for stalled too: start it nearer, or with another step size.
 
     Raises:
@@ -86,7 +87,7 @@ def solve(
     if not isinstance(method, SplittingMethod):
         raise OptionError(f"method wants a SplittingMethod such as PeacemanRachford(), got {method!r}")
     check_options(tol, atol, max_steps, check_every)
-    B = ZeroOperator(1 if A.domain is None else len(A.domain)) if B is None else B
+    B = ZeroOperator(A.rank) if B is None else B
     state = z0 if isinstance(z0, tuple) else None
     z0 = initial_state(A, B, first(z0))
     if compile and (unroll or not is_torch(z0)):
@@ -123,7 +124,7 @@ def warn_of(result: Result, tol: float) -> None:
     missed = int((~result.converged).sum())
     how = {
         Status.NON_FINITE: "with a NaN or infinity",
-        Status.STALLED: f"since residuals stand still after {result.steps} steps (no solution, a cycle, or a long way)",
+        Status.STALLED: f"as nothing comes nearer after {result.steps} steps (no solution, a cycle, or a long way)",
     }.get(result.status, f"after {result.steps} steps")
     warnings.warn(
         f"{type(result.method).__name__}: {missed} of {result.converged.size} samples not converged {how}; largest "

@@ -13,9 +13,9 @@ import torch
 
 from monops.arrays import Array, check_array, device_of, epsilon, floating, is_torch, norm
 from monops.errors import OptionError, ShapeError, StepSizeError
-from monops.loop import Loop, rank_of, rows_of
+from monops.loop import Loop, rows_of
 from monops.monotone import MonotoneOperator
-from monops.monotone.base import common_domain
+from monops.monotone.base import common_domain, common_rank
 from monops.result import Result
 from monops.splitting import SplittingMethod
 
@@ -103,7 +103,7 @@ def search_step(
         >>> from monops import Affine, Dense, PeacemanRachford, ReLU, Subdifferential
         >>> A = Affine(Dense(torch.tensor([[2.0, -1.0], [1.0, 2.0]])), torch.tensor([1.0, -1.0]))
         >>> search_step(PeacemanRachford("auto"), A, Subdifferential(ReLU())).source
-        'the best for the spectral facts of A'
+        'from the spectral facts of A'
     """
     if not isinstance(getattr(method, "step", None), float | int | str):
         raise OptionError(f"tune wants a method with a step, got {method!r}")
@@ -114,14 +114,14 @@ def search_step(
     tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
     A = A.factored()
     L = A.lipschitz if A.lipschitz < math.inf else 0.0
-    known = method.best_step(A.strong_monotonicity, A.lipschitz) if method.step == "auto" else method.step
+    known = method.starting_step(A) if method.step == "auto" else method.step
     A, B, z0 = _few(A, B, z0, samples)
     with torch.no_grad():
         if known is None:
             start, source = _balanced(method, A, B, z0), "where the residuals are in balance"
         else:
             start = _accepted(method, A, B, float(known))
-            source = "the best for the spectral facts of A" if method.step == "auto" else "the one given"
+            source = "from the spectral facts of A" if method.step == "auto" else "the one given"
 
     @functools.cache
     def cost(exponent: float) -> float:
@@ -150,7 +150,7 @@ def search_step(
 
 def _balanced(method: SplittingMethod, A: MonotoneOperator, B: MonotoneOperator, z0: Array) -> float:
     """A step at which ‖x - y‖ and the movement of the point are of one size, by a few rounds of a few steps."""
-    step, rank = _accepted(method, A, B, 1.0), rank_of(A, B, z0)
+    step, rank = _accepted(method, A, B, 1.0), common_rank(A, B)
     for _ in range(12):
         trial = method.with_step(step)
         loop = Loop(trial, A, B, z0, 1e-12, 0.0)
@@ -193,7 +193,7 @@ def _descend(cost: Callable[[float], float], best: float, stride: float, limit: 
 
 def _few(A: MonotoneOperator, B: MonotoneOperator, z0: Array, samples: int) -> Any:
     """The problem restricted to `samples` rows, evenly spread over the batch, where the operators can do that."""
-    batch = tuple(z0.shape[: z0.ndim - rank_of(A, B, z0)])
+    batch = tuple(z0.shape[: z0.ndim - common_rank(A, B)])
     if not batch or batch[0] <= samples:
         return A, B, z0
     index = rows_of(np.linspace(0, batch[0] - 1, samples).astype(int), z0)
@@ -239,7 +239,9 @@ def initial_state(A: MonotoneOperator, B: MonotoneOperator, z0: Array | None) ->
             raise OptionError("neither A nor B knows the shape of a state: give z0, an array to start from")
         return zero
     floating(z0)
-    domain = common_domain(A, B)
+    domain, rank = common_domain(A, B), common_rank(A, B)
+    if z0.ndim < rank:
+        raise ShapeError(f"z0 wants the {rank} axes of one point at least, got shape {tuple(z0.shape)}")
     if domain is not None:
         kind = z0 if zero is None else zero
         check_array(z0, domain, kind.dtype, device_of(kind), "z0")

@@ -99,7 +99,7 @@ def test_a_stalled_sample_does_not_keep_others_from_converging() -> None:
 
 
 def test_a_stall_is_warned_of() -> None:
-    with pytest.warns(ConvergenceWarning, match="1 of 2 samples not converged since residuals stand still"):
+    with pytest.warns(ConvergenceWarning, match="1 of 2 samples not converged as nothing comes nearer"):
         mo.solve(mo.DouglasRachford(1.0), *boxes(0.5, 2.0), START, max_steps=10**5)
 
 

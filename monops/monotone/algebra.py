@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from monops.arrays import Array, Shape, require_step
 from monops.errors import NoResolventError
 from monops.linear import Identity, LinearOperator
-from monops.monotone.base import MonotoneOperator, Resolvent, common_domain, take_rows
+from monops.monotone.base import MonotoneOperator, Resolvent, common_domain, common_rank, take_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,10 @@ class Around(MonotoneOperator):
     @property
     def domain(self) -> Shape | None:
         return self.A.domain
+
+    @property
+    def rank(self) -> int:
+        return self.A.rank
 
     def zero(self) -> Array | None:
         return self.A.zero()
@@ -166,6 +170,10 @@ class MonotoneSum(MonotoneOperator):
     @property
     def domain(self) -> Shape | None:
         return common_domain(self.A, self.B)
+
+    @property
+    def rank(self) -> int:
+        return common_rank(self.A, self.B)
 
     def zero(self) -> Array | None:
         zero = self.A.zero()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monops.arrays import Array, Shape, is_torch, norm, reflect
-from monops.errors import DTypeError, NotSingleValuedError, OptionError
+from monops.errors import DTypeError, NotSingleValuedError, OptionError, ShapeError
 from monops.linear import Identity, LinearOperator
 
 
@@ -70,6 +70,11 @@ class MonotoneOperator(ABC):
     def domain(self) -> Shape | None:
         """Shape of one point, or None for an operator that acts on any shape."""
         return None
+
+    @property
+    def rank(self) -> int:
+        """How many trailing axes one point has: those of the domain; where that is None, the fewest it can have."""
+        return 1 if self.domain is None else len(self.domain)
 
     @property
     def strong_monotonicity(self) -> float:
@@ -214,6 +219,21 @@ class MonotoneOperator(ABC):
 def common_domain(A: MonotoneOperator, B: MonotoneOperator) -> Shape | None:
     """The domain of whichever knows one."""
     return B.domain if A.domain is None else A.domain
+
+
+def common_rank(A: MonotoneOperator, B: MonotoneOperator) -> int:
+    """How many trailing axes of a state make one point: those of a known domain, else the most that A or B needs.
+
+    Raises:
+        ShapeError: one of the two acts on points of more axes than the domain has.
+    """
+    domain, rank = common_domain(A, B), max(A.rank, B.rank)
+    if domain is not None and rank > len(domain):
+        raise ShapeError(
+            f"the operators act on {domain}, points of {len(domain)} axes, but one of them on points of {rank} axes: a "
+            "function acts on as many as its `axes` says"
+        )
+    return rank
 
 
 def take_rows(x: Any, index: Array, shape: Shape) -> Any:

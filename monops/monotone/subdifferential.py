@@ -48,6 +48,10 @@ class Subdifferential(MonotoneOperator):
             )
 
     @property
+    def rank(self) -> int:
+        return max(1, self.f.axes)
+
+    @property
     def strong_monotonicity(self) -> float:
         return self.f.strong_convexity
 

@@ -28,6 +28,10 @@ class ZeroOperator(MonotoneOperator):
     axes: int = 1
 
     @property
+    def rank(self) -> int:
+        return self.axes
+
+    @property
     def is_zero(self) -> bool:
         return True
 

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, NamedTuple
 from monops.arrays import Array, epsilon, namespace, norm
 from monops.errors import OptionError
 from monops.monotone import MonotoneOperator
+from monops.monotone.base import common_rank
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.halpern import require_one_array
-from monops.splitting.parts import rank_of
 
 
 class Guarded(NamedTuple):
@@ -88,7 +88,7 @@ class Accelerated(SplittingMethod):
         return ()
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Plan:
-        return Plan(self.method.prepare(A, B), rank_of(A, B))
+        return Plan(self.method.prepare(A, B), common_rank(A, B))
 
     def start(self, plan: Plan, z0: Array) -> Guarded:
         z = self.method.start(plan.inner, z0)
@@ -120,3 +120,6 @@ class Accelerated(SplittingMethod):
 
     def best_step(self, m: float, L: float) -> float | None:
         return self.method.best_step(m, L)
+
+    def starting_step(self, A: MonotoneOperator) -> float | None:
+        return self.method.starting_step(A)

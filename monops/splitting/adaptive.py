@@ -13,8 +13,9 @@ import torch
 from monops.arrays import Array, detach, device_of, full, is_torch, namespace, norm, to_numpy
 from monops.errors import OptionError, StepSizeError
 from monops.monotone import MonotoneOperator
+from monops.monotone.base import common_rank
 from monops.splitting.base import SplittingMethod, Step
-from monops.splitting.parts import rank_of, require_gradient
+from monops.splitting.parts import require_gradient
 
 
 class Measured(NamedTuple):
@@ -61,7 +62,7 @@ class AdaptiveForwardBackward(SplittingMethod):
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         if not self.allow_unproven:
             require_gradient(self, A)
-        return A, B, rank_of(A, B)
+        return A, B, common_rank(A, B)
 
     def start(self, plan: tuple[Any, ...], z0: Array) -> Measured:
         A, B, rank = plan

@@ -101,8 +101,12 @@ class SplittingMethod(ABC):
         return None
 
     def best_step(self, m: float, L: float) -> float | None:
-        """The step in (0, ∞) with the smallest `rate(m, L)`, or None where there is none."""
+        """The step in (0, ∞) with the smallest `rate(m, L)`; a first guess where no rate is proven; or None."""
         return None
+
+    def starting_step(self, A: MonotoneOperator) -> float | None:
+        """Where a search for the step begins: `best_step`, unless more than m and L is known of A."""
+        return self.best_step(A.strong_monotonicity, A.lipschitz)
 
     def require_step_below(self, bound: Callable[[], tuple[float, str]]) -> float:
         """The step, once it is certain that it is less than the bound.

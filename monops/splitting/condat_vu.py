@@ -10,7 +10,7 @@ from monops.arrays import Array
 from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import take_apart, twice_cocoercivity, two_terms
+from monops.splitting.parts import gradient_step, take_apart, twice_cocoercivity, two_terms
 
 
 class PrimalDual(NamedTuple):
@@ -82,6 +82,9 @@ class CondatVu(SplittingMethod):
 
     def best_step(self, m: float, L: float) -> float | None:
         return m / L**2 if m > 0 and 0 < L < math.inf else None
+
+    def starting_step(self, A: MonotoneOperator) -> float | None:
+        return gradient_step(A) if A.is_gradient else super().starting_step(A)
 
 
 def dual_limit(tau: float, norm: float, C: MonotoneOperator) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import twice_cocoercivity, two_terms
+from monops.splitting.parts import gradient_step, twice_cocoercivity, two_terms
 
 Plan = tuple[Resolvent, Resolvent, MonotoneOperator]
 
@@ -54,3 +54,6 @@ class DavisYin(SplittingMethod):
 
     def best_step(self, m: float, L: float) -> float | None:
         return m / L**2 if m > 0 and 0 < L < math.inf else None
+
+    def starting_step(self, A: MonotoneOperator) -> float | None:
+        return gradient_step(A) if A.is_gradient else super().starting_step(A)

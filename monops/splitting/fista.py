@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from monops.arrays import Array, device_of, full, namespace
 from monops.monotone import MonotoneOperator
+from monops.monotone.base import common_rank
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import rank_of, require_gradient, share_of_lipschitz
+from monops.splitting.parts import require_gradient, share_of_lipschitz
 from monops.splitting.state import per_sample
 
 
@@ -53,7 +54,7 @@ class FISTA(SplittingMethod):
         if not self.allow_unproven:
             require_gradient(self, A)
         step = self.require_step_below(lambda: share_of_lipschitz(self, A, 1 + 1e-12, "1/L]"))
-        return A, B.resolvent(step), rank_of(A, B)
+        return A, B.resolvent(step), common_rank(A, B)
 
     def start(self, plan: tuple[Any, ...], z0: Array) -> Inertial:
         ones = full((*z0.shape[: z0.ndim - plan[2]], *(1,) * plan[2]), 1.0, z0.dtype, device_of(z0))

@@ -9,6 +9,7 @@ from typing import ClassVar
 from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.splitting.parts import gradient_step
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,6 @@ class ForwardBackward(SplittingMethod):
 
     def best_step(self, m: float, L: float) -> float | None:
         return m / L**2 if m > 0 and 0 < L < math.inf else None
+
+    def starting_step(self, A: MonotoneOperator) -> float | None:
+        return gradient_step(A) if A.is_gradient else super().starting_step(A)

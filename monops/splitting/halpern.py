@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from monops.arrays import Array, device_of, full, namespace, norm
 from monops.errors import ConditionError, OptionError
 from monops.monotone import MonotoneOperator
+from monops.monotone.base import common_rank
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import rank_of
 
 
 class Anchored(NamedTuple):
@@ -64,7 +64,7 @@ class Halpern(SplittingMethod):
         return dataclasses.replace(self, method=self.method.with_step(step))
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, int]:
-        return self.method.unguarded().prepare(A, B), rank_of(A, B)
+        return self.method.unguarded().prepare(A, B), common_rank(A, B)
 
     def start(self, plan: tuple[Any, int], z0: Array) -> Anchored:
         inner, rank = plan
@@ -88,6 +88,9 @@ class Halpern(SplittingMethod):
 
     def best_step(self, m: float, L: float) -> float | None:
         return self.method.best_step(m, L)
+
+    def starting_step(self, A: MonotoneOperator) -> float | None:
+        return self.method.starting_step(A)
 
 
 def require_one_array(method: Any, state: Any) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from monops.errors import ConditionError
 from monops.linear import LinearOperator
 from monops.monotone import Affine, MonotoneOperator, MonotoneSum, Precomposed, Resolvent, ZeroOperator
-from monops.monotone.base import common_domain
 from monops.monotone.zero import Unchanged
 
 
@@ -89,7 +88,12 @@ def affine_part(method: object, A: MonotoneOperator) -> Affine:
     return A
 
 
-def rank_of(A: MonotoneOperator, B: MonotoneOperator) -> int:
-    """How many trailing axes make one point."""
-    domain: Any = common_domain(A, B)
-    return 1 if domain is None else len(domain)
+def gradient_step(A: MonotoneOperator) -> float | None:
+    """2/(m + 1/β), the best step along the gradient of an m-strongly convex function; β for m = 0. None for no β.
+
+    Source: Nesterov 2018, theorem 2.1.15.
+    """
+    m, beta = A.strong_monotonicity, A.cocoercivity
+    if not 0 < beta < math.inf:
+        return None
+    return 2 / (m + 1 / beta) if m > 0 else beta

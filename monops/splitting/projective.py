@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from monops.arrays import Array, namespace
 from monops.monotone import MonotoneOperator
+from monops.monotone.base import common_rank
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import rank_of
 from monops.splitting.state import per_sample
 
 
@@ -45,7 +45,7 @@ class ProjectiveSplitting(SplittingMethod):
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         step = self._numeric_step()
-        return A.resolvent(step), B.resolvent(step), rank_of(A, B)
+        return A.resolvent(step), B.resolvent(step), common_rank(A, B)
 
     def start(self, plan: tuple[Any, ...], z0: Array) -> PointAndDual:
         return PointAndDual(z0, 0 * z0)

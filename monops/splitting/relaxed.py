@@ -86,3 +86,6 @@ class Relaxed(SplittingMethod):
 
     def best_step(self, m: float, L: float) -> float | None:
         return self.method.best_step(m, L)
+
+    def starting_step(self, A: MonotoneOperator) -> float | None:
+        return self.method.starting_step(A)
