@@ -62,6 +62,8 @@ class Problem(ABC):
 def solve_implicitly(problem: Problem) -> torch.Tensor:
     """The solution of `problem`, differentiable in every tensor of it: reverse and forward, to any order, and by vmap.
 
+    But forward over forward mode gives wrong numbers: PyTorch drops what is nested in the `jvp` of a custom function.
+
     Memory does not depend on how many steps `problem.solve` takes: the solution alone is kept.
     """
     flat = tree.flatten(problem)

@@ -56,7 +56,8 @@ def equilibrium(
         0 ∈ Mᴴ w - g/α + B̃(w),   (I + α B̃)⁻¹ = Dᴴ,
 
     which the same method solves with the same (transposed) factorisation. Nothing is infinite where D is 0. It holds
-    for reverse and forward mode, of any order, and under `torch.func`. Memory does not depend on the steps.
+    for reverse and forward mode, of any order, and under `torch.func`; but not for forward over forward mode, since
+    PyTorch ignores that in functions of one's own. Memory does not depend on the steps.
 
     Shapes: as for `solve`.
 

@@ -130,7 +130,7 @@ def search_step(
         with torch.no_grad():
             try:
                 loop = Loop(method.with_step(step), A, B, z0, goal, 0.0)
-            except StepSizeError:  # outside of the steps with proven convergence
+            except (StepSizeError, OptionError):  # no proven convergence by this step, or at this relaxation of it
                 return math.inf
             return _fractional_steps(loop.run(max_steps, 1, None, compact=False), goal)
 
@@ -175,7 +175,7 @@ def _accepted(method: SplittingMethod, A: MonotoneOperator, B: MonotoneOperator,
     for _ in range(60):
         try:
             method.with_step(step).prepare(A, B)
-        except StepSizeError as error:
+        except (StepSizeError, OptionError) as error:
             step, refusal = step / 2, error
         else:
             return step

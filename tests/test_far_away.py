@@ -15,12 +15,13 @@ from monops import (
     ForwardBackward,
     ForwardBackwardForward,
     NormalCone,
+    Relaxed,
     ReLU,
     Status,
     Subdifferential,
     solve,
 )
-from monops.errors import ShapeError
+from monops.errors import ConditionError, ShapeError
 from monops.functions import L2, NonNegative, NuclearNorm, SquaredL2
 from monops.linear import Dense, Diagonal
 
@@ -82,3 +83,21 @@ def test_auto_knows_a_gradient_from_other_operators(method: Any) -> None:
     assert result.converged.all()
     assert result.search is not None
     assert result.search.method.step * A.lipschitz > 1
+
+
+def test_a_method_that_lacks_its_condition_says_which() -> None:
+    """A rotation is not cocoercive."""
+    turn = Affine(
+        Dense(torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)), torch.ones(2, dtype=torch.float64)
+    )
+    for step in (0.4, "auto"):
+        with pytest.raises(ConditionError, match="cocoercivity"):
+            solve(ForwardBackward(step), turn, Subdifferential(ReLU()))
+
+
+def test_auto_finds_a_step_at_which_the_relaxation_is_allowed() -> None:
+    torch.manual_seed(0)
+    X, y = torch.randn(40, 5, dtype=torch.float64), torch.rand(8, 40, dtype=torch.float64)
+    A, B = Affine(Dense(X).H @ Dense(X), y @ X), Subdifferential(ReLU())
+    result = solve(Relaxed(ForwardBackward("auto"), 1.2), A, B, tol=1e-8, max_steps=5000)
+    assert result.converged.all()

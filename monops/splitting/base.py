@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 from monops.arrays import Array, require_step
-from monops.errors import OptionError, StepSizeError
+from monops.errors import ConditionError, OptionError, StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.splitting.state import State
 
@@ -116,11 +116,17 @@ class SplittingMethod(ABC):
 
         Raises:
             StepSizeError: the step is not in (0, bound).
+            ConditionError: the bound is 0, since an operator lacks what the proof needs.
         """
         step = self._numeric_step()
         if getattr(self, "allow_unproven", False):
             return step
         limit, why = bound()
+        if not limit > 0:
+            raise ConditionError(
+                f"{type(self).__name__} converges by no step that is proven for these operators: the bound is "
+                f"{limit:g}, {why}; take a method that asks less of them, such as DouglasRachford"
+            )
         if not step < limit:
             beyond = ", or allow_unproven=True" if hasattr(self, "allow_unproven") else ""
             raise StepSizeError(
