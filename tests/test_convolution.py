@@ -175,8 +175,9 @@ def test_products_of_kernels_are_those_of_symbols(grid: list[int], channels: tup
 def test_products_are_taken_where_they_cost_less() -> None:
     kernel = torch.randn(24, 24, 3, 3)
     large, small = CircularConv(kernel, (16, 16)), CircularConv(kernel, (4, 4))
-    assert isinstance(large.H @ large, CircularConv)
-    assert (large.H @ large).kernel == (5, 5)
-    assert (large.H @ large).symmetric
+    gram = large.H @ large
+    assert isinstance(gram, CircularConv)
+    assert gram.kernel == (5, 5)
+    assert gram.symmetric
     assert isinstance(small.H @ small, Circulant)
     assert (small.H @ small).symmetric
