@@ -18,7 +18,7 @@ from monops.nn import Equilibrium, MonotoneDense
 from .conftest import Timer
 
 solvers = pytest.importorskip("torchdeq.solver", reason="torchdeq is not installed: the extra `bench` has it")
-UNITS, BATCH, ERROR, LIMIT = 87, 128, 1e-5, 200
+UNITS, BATCH, ERROR, LIMIT = 87, 128, 1e-5, 400
 
 
 def trained(m: float, epochs: int = 12) -> tuple[Equilibrium, Tensor]:
