@@ -19,6 +19,7 @@ from .conftest import Timer
 
 solvers = pytest.importorskip("torchdeq.solver", reason="torchdeq is not installed: the extra `bench` has it")
 UNITS, BATCH, ERROR, LIMIT = 87, 128, 1e-5, 400
+EIGHTHS = range(-16, 17)  # of an octave, around the step that "auto" finds
 
 
 def trained(m: float, epochs: int = 12) -> tuple[Equilibrium, Tensor]:
@@ -97,3 +98,31 @@ def test_calls_and_seconds_to_a_true_error(m: float, interleave: Timer) -> None:
         print(f"  {name:32} {calls if calls else f'> {LIMIT}':>6} calls {time}")
     assert needed["Peaceman-Rachford, tuned"] is not None
     assert error(contenders["semismooth Newton"](20)) <= ERROR
+
+
+@pytest.mark.parametrize("m", [1.0, 0.05])
+def test_auto_is_near_the_best_step_of_a_fine_grid(m: float) -> None:
+    layer, x = trained(m)
+    with torch.no_grad():
+        exact = Equilibrium(layer.linear.double()).problem(x.double())
+        truth = solve(SemismoothNewton(1.0), *exact, tol=1e-13).point.float()
+        layer.linear.float()
+        A, B = layer.problem(x)
+
+        def steps(step: Any) -> float:
+            """Until each sample is within ERROR of the solution."""
+            method, state = PeacemanRachford(step), torch.zeros_like(truth)
+            plan = method.prepare(A, B)
+            for k in range(1, LIMIT):
+                now = method.advance(plan, state)
+                state = now.state
+                if bool(((now.approximation() - truth).norm(dim=1) <= ERROR * truth.norm(dim=1)).all()):
+                    return k
+            return float("inf")
+
+        auto = tune(PeacemanRachford("auto"), A, B, tol=ERROR).step
+        assert isinstance(auto, float)
+        grid = {auto * 2 ** (i / 8): steps(auto * 2 ** (i / 8)) for i in EIGHTHS}
+    best = min(grid, key=lambda step: grid[step])
+    print(f"m = {m}: auto {auto:.3g} takes {grid[auto]} steps, the best of the grid, {best:.3g}, {grid[best]}")
+    assert grid[auto] <= 1.15 * grid[best]
