@@ -163,7 +163,9 @@ def test_dual_norms() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [L2, LInf, lambda w: L21(w, axes=1), lambda w: GroupL2(w, groups=((0, 2), (1, 3)))], ids=str
+    "make",
+    [L2, LInf, lambda w: L21(w, axes=1), lambda w: GroupL2(w, groups=((0, 2), (1, 3)))],
+    ids=["L2", "LInf", "L21", "GroupL2"],
 )
 def test_weights_may_require_grad_and_belong_to_samples(make: Any) -> None:
     x, weight = tensor(sample(3, 4)), tensor([[0.5], [1.0], [0.25]])

@@ -27,7 +27,7 @@ def test_one_command_trains_and_one_command_tests() -> None:
     train, test = (code.splitlines() for _, code in blocks("bash"))
     assert [len(train), len(test)] == [1, 1], "each is one line, to be copied in one go"
     assert train[0].endswith("monops train digits")
-    assert test[0].endswith("pytest")
+    assert test[0].endswith("pytest -n 2 --dist loadfile")
 
 
 def test_a_method_fits_on_one_screen() -> None:

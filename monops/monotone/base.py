@@ -233,7 +233,7 @@ def common_rank(A: MonotoneOperator, B: MonotoneOperator) -> int:
             f"the operators act on {domain}, points of {len(domain)} axes, but one of them on points of {rank} axes: a "
             "function acts on as many as its `axes` says"
         )
-    return rank
+    return max(1, rank) if domain is None else len(domain)
 
 
 def take_rows(x: Any, index: Array, shape: Shape) -> Any:

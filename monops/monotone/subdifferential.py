@@ -49,7 +49,7 @@ class Subdifferential(MonotoneOperator):
 
     @property
     def rank(self) -> int:
-        return max(1, self.f.axes)
+        return self.f.axes
 
     @property
     def strong_monotonicity(self) -> float:
