@@ -181,3 +181,16 @@ def test_products_are_taken_where_they_cost_less() -> None:
     assert gram.symmetric
     assert isinstance(small.H @ small, Circulant)
     assert (small.H @ small).symmetric
+
+
+def test_what_is_kept_under_inference_mode_serves_no_training() -> None:
+    op = CircularConv(torch.randn(3, 3, 3, 3, dtype=D), (40, 40))
+    x = torch.randn(2, 3, 40, 40, dtype=D)
+    with torch.inference_mode():
+        for _ in range(3):
+            seen = op.circulant(x)
+    x.requires_grad_()
+    for _ in range(3):
+        y = op.circulant(x)
+        torch.testing.assert_close(y, seen, rtol=0, atol=1e-12)
+        assert torch.autograd.grad(y.sum(), x)[0].isfinite().all()

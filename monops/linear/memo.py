@@ -15,9 +15,10 @@ Made = TypeVar("Made")
 def remembered(owner: object, name: str, make: Callable[[], Made], *tensors: torch.Tensor, uses: int = 1) -> Made:
     """make(), which computes something from `tensors` of `owner`; kept by it under `name` from that many uses on.
 
-    What is used once, as in a derivative, would only fill the memory. What autograd is to see is made anew.
+    What is used once, as in a derivative, would only fill the memory. What autograd is to see is made anew, and so is
+    what is made under `torch.inference_mode`, since it would be of no use in training.
     """
-    if is_tracked(*tensors):
+    if is_tracked(*tensors) or torch.is_inference_mode_enabled():
         return make()
     memo, count = owner.__dict__.setdefault("_memo", {}), f"uses of {name}"
     if name in memo:
