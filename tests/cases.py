@@ -31,7 +31,7 @@ KINDS: dict[str, tuple[DType, str]] = {
     "numpy32": (np.float32, "cpu"),
 }
 if torch.cuda.is_available():
-    KINDS["cuda64"] = (torch.float64, "cuda")
+    KINDS |= {"cuda64": (torch.float64, "cuda"), "cuda32": (torch.float32, "cuda")}
 # torch.func.jvp imports something which warns so, once.
 jit_warning = pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
 kinds = pytest.mark.parametrize("kind", list(KINDS))

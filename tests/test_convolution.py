@@ -13,6 +13,7 @@ from monops import Affine, CircularConv, Identity, PeacemanRachford, ReLU, Subdi
 from monops.errors import MonopsError, ShapeError
 from monops.linear import Circulant, fourier
 from monops.linear.circulant import ShiftInvariant
+from monops.linear.convolution import correlate, one_product
 from monops.reference import convolution
 from monops.testing import check_linear_operator
 from monops.testing.catalogue import TORCH_ONLY
@@ -194,3 +195,13 @@ def test_what_is_kept_under_inference_mode_serves_no_training() -> None:
         y = op.circulant(x)
         torch.testing.assert_close(y, seen, rtol=0, atol=1e-12)
         assert torch.autograd.grad(y.sum(), x)[0].isfinite().all()
+
+
+@quick
+@given(grid=grids, seed=st.integers(0, 99))
+def test_the_product_that_replaces_convolutions_on_cuda(grid: list[int], seed: int) -> None:
+    draw = draw_of("torch64", seed)
+    kernel = [int(draw.rng.integers(1, n + 1)) for n in grid]
+    x, weight = draw.put(draw.array(2, 3, *grid)), draw.put(draw.array(4, 3, *kernel))
+    results = [correlate(x, weight), one_product(x, weight)]
+    torch.testing.assert_close(*results, rtol=0, atol=1e-12)

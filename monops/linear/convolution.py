@@ -125,7 +125,7 @@ class CircularConv(ShiftInvariant):
         batch = tuple(x.shape[: x.ndim - len(self.domain)])
         padding = [k // 2 for k in reversed(self.kernel) for _ in range(2)]
         padded = torch.nn.functional.pad(x.reshape(-1, *self.domain), padding, mode="circular")
-        return _CONV[len(self.grid)](padded, self.weight).reshape(*batch, *self.codomain)
+        return correlate(padded, self.weight).reshape(*batch, *self.codomain)
 
     def adjoint(self) -> LinearOperator:
         axes = tuple(range(2, self.weight.ndim))
@@ -150,7 +150,8 @@ class CircularConv(ShiftInvariant):
             return super()._times(other)
         # Σ_k self[k] other[d - k] for each offset d: the kernels of the right factor's inputs as a batch of images.
         images, kernel = other.weight.transpose(0, 1), self.weight.flip(tuple(range(2, self.weight.ndim)))
-        product = _CONV[len(self.grid)](images, kernel, padding=tuple(k - 1 for k in self.kernel))
+        margin = [k - 1 for k in reversed(self.kernel) for _ in range(2)]
+        product = correlate(torch.nn.functional.pad(images, margin), kernel)
         return self._with(product.transpose(0, 1), self._is_adjoint_of(other))
 
     def _is_product_in_space(self, right: CircularConv) -> bool:
@@ -200,6 +201,28 @@ def padded_grid(image: Shape, kernel: Shape, stride: Shape = (), *, at_least: Sh
         )
     smallest = [max(n + 2 * (k // 2), a) for n, k, a in zip(image, kernel, least, strict=True)]
     return tuple(s * fourier.good_size(-(-n // s), s) for n, s in zip(smallest, steps, strict=True))
+
+
+def correlate(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Σ_{i, k} weight[o, i, k] x[b, i, p + k] for each p at which the kernel lies within the array.
+
+    In the full precision of its arguments: the library's convolutions of float32 on CUDA, and their derivatives, round
+    to the eleven bits of TF32 unless a global setting forbids it; so there it is one product.
+
+    Shapes: x (batch, in, *size), weight (out, in, *kernel) → (batch, out, *(size - kernel + 1)).
+    """
+    if x.is_cuda and x.dtype == torch.float32:
+        return one_product(x, weight)
+    return _CONV[weight.ndim - 2](x, weight)
+
+
+def one_product(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """As `correlate`, by a matrix product with all that the kernel sees."""
+    windows, axes = x, weight.ndim - 2
+    for axis in range(axes):
+        windows = windows.unfold(2 + axis, weight.shape[2 + axis], 1)
+    seen = (1, *range(2 + axes, 2 + 2 * axes))
+    return torch.tensordot(windows, weight, (seen, tuple(range(1, 2 + axes)))).movedim(-1, 1)
 
 
 _CONV = {1: torch.nn.functional.conv1d, 2: torch.nn.functional.conv2d, 3: torch.nn.functional.conv3d}
