@@ -246,8 +246,8 @@ def cast(x: Array, dtype: DType) -> Array:
 def clip(x: Array, lower: float | Array, upper: float | Array) -> Array:
     """min(max(x, lower), upper) by one kernel; bounds are numbers or arrays, and NaN stays NaN."""
     if isinstance(x, torch.Tensor) and is_torch(lower) != is_torch(upper):
-        # torch.clamp takes two numbers or two tensors.
-        lower, upper = (torch.as_tensor(v, dtype=x.dtype, device=x.device) for v in (lower, upper))
+        # torch.clamp takes two numbers or two tensors; to copy a number to the device would be to wait for it.
+        lower, upper = (v if is_torch(v) else x.new_full((), v) for v in (lower, upper))
     return namespace(x).clip(x, lower, upper)
 
 

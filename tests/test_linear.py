@@ -18,7 +18,7 @@ from monops.linear import Composed, Factored, Krylov, Scaled, Sum
 from monops.linear.base import LinearOperator as Base
 from monops.linear.spectral import DENSE_LIMIT
 from monops.testing import check_linear_operator
-from monops.testing.catalogue import TORCH_ONLY
+from monops.testing.catalogue import LINEAR, TORCH_ONLY
 
 D = torch.float64
 
@@ -289,3 +289,16 @@ def test_numbers_multiply_from_either_side() -> None:
 def test_krylov_is_what_an_operator_without_structure_gets() -> None:
     for name in ("FromCallable", "Sum", "Composed", "Scaled"):
         assert isinstance(linear_case(name, "torch64").op.resolvent(0.1), Krylov)
+
+
+@pytest.mark.parametrize(
+    "name", ["Dense, I - W of the paper", "Circulant, I - W of the paper", "multi_tier, 2-d", "Identity"]
+)
+def test_shifted_maps_stay_the_same_however_often_they_are_used(name: str) -> None:
+    draw = draw_of("torch64")
+    op = {**LINEAR, **TORCH_ONLY}[name](draw).op
+    x, b = draw.put(draw.array(3, *op.domain)), draw.put(draw.array(*op.domain))
+    for before, after in ((0.5, 0.0), (0.5, 0.5)):
+        shifted, want = op.shifted(b, before, after), op(x + before * b) + after * b
+        for _ in range(12):
+            torch.testing.assert_close(shifted(x), want, rtol=0, atol=1e-12)

@@ -11,7 +11,7 @@ from cases import draw_of, kinds
 
 from monops import NormalCone, Subdifferential, verify
 from monops.errors import MonopsError, OptionError
-from monops.functions import L1, Box, Conjugate, Function, ReLU, SquaredL2, Supported, Tanh
+from monops.functions import L1, Box, Conjugate, Function, ReLU, SquaredL2, Supported, Tanh, Zero
 from monops.testing import check_function
 
 MASK = np.array([1.0, 0.0, 1.0, 1.0, 0.0])
@@ -78,3 +78,31 @@ def test_wrong_input_is_named() -> None:
         Supported(ReLU(), torch.ones(3)).prox(torch.ones(2), 1.0)
     with pytest.raises(MonopsError, match="dtype"):
         Supported(ReLU(), torch.ones(3, dtype=torch.float64)).prox(torch.ones(3), 1.0)
+
+
+@pytest.mark.parametrize(
+    "ones",
+    [
+        (slice(1, 4), slice(0, 3)),
+        (slice(None), slice(None)),
+        (slice(2, 3), slice(1, 2)),
+        (0, slice(None)),
+        None,
+        "all but one",
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("function", [ReLU(), Tanh(), Zero()], ids=lambda f: type(f).__name__)
+def test_reflections_are_those_of_the_prox(function: Any, ones: Any) -> None:
+    mask = torch.zeros(5, 4, dtype=torch.float64)
+    if ones == "all but one":
+        mask[:] = 1
+        mask[2, 2] = 0
+    elif ones is not None:
+        mask[ones] = 1
+    x = torch.randn(3, 2, 5, 4, dtype=torch.float64)
+    for shape in ((5, 4), (20,), (1, 5, 4)):
+        f, z = Supported(function, mask.reshape(shape)), x.reshape(3, 2, -1) if len(shape) == 1 else x
+        before = z.clone()
+        torch.testing.assert_close(f.reflection_at(0.7)(z), 2 * f.prox(z, 0.7) - z, rtol=0, atol=1e-15)
+        assert torch.equal(z, before)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, namespace
+import numpy as np
+import torch
+
+from monops.arrays import Array, is_torch, namespace, to_numpy
 from monops.errors import OptionError
 from monops.functions.base import Separable, indicator
 from monops.functions.parameters import PARAMETER, require
@@ -62,6 +66,22 @@ class Supported(Separable):
     def on_axes(self, axes: int) -> Supported:
         return Supported(self.function.on_axes(axes), self.mask)
 
+    def reflection_at(self, step: float) -> Callable[[Array], Array]:
+        """That of the function, and x ↦ -x where the mask is zero: that is a small part of most arrays."""
+        inner, plain = self.function.reflection_at(step), super().reflection_at(step)
+        negate_outside = _outside(self.mask) if is_torch(self.mask) else None
+        if negate_outside is None:
+            return plain
+        shape = self.mask.shape
+
+        def reflection(x: Array) -> Array:
+            if x.shape[x.ndim - len(shape) :] != shape:
+                return plain(x)
+            y = inner(x)
+            return plain(x) if y is x else negate_outside(y, x)
+
+        return reflection
+
     def _value(self, x: Array) -> Array:
         return namespace(x).where(self.mask == 1, self.function._value(x), indicator(x != 0, x))
 
@@ -71,3 +91,26 @@ class Supported(Separable):
 
     def _prox_slope(self, x: Array, step: float) -> Array:
         return self.function._prox_slope(x, step) * self.mask
+
+
+def _outside(mask: torch.Tensor) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None:
+    """What writes -x into y wherever the mask is zero; None where that is neither around a box nor on a single axis."""
+    inside = to_numpy(mask) == 1
+    if inside.ndim == 1:
+        index = torch.as_tensor(np.flatnonzero(~inside), device=mask.device)
+        return lambda y, x: y.index_copy_(-1, index, -x.index_select(-1, index))
+    box: tuple[slice, ...] = ()
+    parts = []
+    for axis, n in enumerate(inside.shape):
+        occupied = inside.any(tuple(other for other in range(inside.ndim) if other != axis))
+        first, last = int(occupied.argmax()), n - int(occupied[::-1].argmax())
+        rest = (slice(None),) * (inside.ndim - axis - 1)
+        parts += [(..., *box, slice(*ends), *rest) for ends in ((0, first), (last, n)) if ends[0] < ends[1]]
+        box = (*box, slice(first, last))
+
+    def negate(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        for part in parts:
+            y[part] = -x[part]
+        return y
+
+    return negate if inside[box].all() else None

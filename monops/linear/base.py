@@ -244,7 +244,7 @@ class LinearOperator(ABC):
         """The map x ↦ op(x + before · b) + after · b; kinds with a kernel for product and sum at once override it."""
         if after == 0:
             return lambda x: self.apply(add_multiple(x, before, b))
-        return lambda x: add_multiple(self.apply(add_multiple(x, before, b)), after, b)
+        return Shifted(self, b, before, after)
 
     def prepared(self) -> LinearOperator:
         """The same operator in the form that applies fastest and holds no more than that takes; itself by default."""
@@ -289,3 +289,22 @@ def _require_compatible(left: LinearOperator, right: LinearOperator) -> None:
         raise DTypeError(f"operators of one dtype wanted, got {left.signature} and {right.signature}")
     if left.device != right.device:
         raise DeviceError(f"operators on one device wanted, got {left.signature} and {right.signature}")
+
+
+class Shifted:
+    """x ↦ op(x + before · b) + after · b; from the tenth use on op(x) + a constant, which is computed then.
+
+    The constant costs one application and spares one addition each time, so short solves go without.
+    """
+
+    def __init__(self, op: LinearOperator, b: Array, before: float, after: float) -> None:
+        self.op, self.b, self.before, self.after = op, b, before, after
+        self.uses, self.constant = 0, None
+
+    def __call__(self, x: Array) -> Array:
+        self.uses += 1
+        if self.uses < 10:
+            return add_multiple(self.op.apply(add_multiple(x, self.before, self.b)), self.after, self.b)
+        if self.constant is None:
+            self.constant = add_multiple(self.op.apply(self.before * self.b), self.after, self.b)
+        return self.op.apply(x) + self.constant

@@ -110,7 +110,7 @@ class CircularConv(ShiftInvariant):
         products = self.weight.shape[0] * self.weight.shape[1]
         # A multiplication and an addition for each of: kernel taps; the transforms of both ways; the symbol.
         space = products * math.prod(self.kernel)
-        if fourier.is_separable(self.grid):
+        if fourier.is_separable(self.grid, self.device):
             transform: float = channels * (self.grid[0] + 2 * sum(self.grid[1:]))
         else:
             transform = channels * 2.5 * math.log2(math.prod(self.grid))

@@ -21,7 +21,7 @@ from scipy import fft
 from monops.arrays import Shape, parts
 
 # Up to this side the product with a DFT matrix beats the FFT library (measured: see docs/benchmarks.md).
-SEPARABLE_LIMIT = 48
+SEPARABLE_LIMIT = {"cpu": 48, "cuda": 128}
 
 
 def frequencies(grid: Shape) -> int:
@@ -29,20 +29,21 @@ def frequencies(grid: Shape) -> int:
     return (grid[0] // 2 + 1) * math.prod(grid[1:])
 
 
-def is_separable(grid: Shape, batch: int = 1) -> bool:
-    """Whether the transform is computed by matrix products: the cheaper way for this grid."""
-    return max(grid) <= SEPARABLE_LIMIT or batch == 0  # the FFT library refuses an empty batch
+def is_separable(grid: Shape, device: torch.device, batch: int = 1) -> bool:
+    """Whether the transform is computed by matrix products: the cheaper way for this grid on this kind of device."""
+    limit = SEPARABLE_LIMIT.get(device.type, SEPARABLE_LIMIT["cpu"])
+    return max(grid) <= limit or batch == 0  # the FFT library refuses an empty batch
 
 
 def good_size(n: int, times: int = 1) -> int:
     """The smallest size ≥ n, or one with small prime factors where times · n is too large for matrix products."""
-    return n if n * times <= SEPARABLE_LIMIT else int(fft.next_fast_len(n, real=True))
+    return n if n * times <= SEPARABLE_LIMIT["cpu"] else int(fft.next_fast_len(n, real=True))
 
 
 def spectrum(x: torch.Tensor, grid: Shape) -> torch.Tensor:
     """The half spectrum of x. Shapes: (*reversed grid, channels, batch) → (frequencies, 2 · channels, batch)."""
     channels, batch = x.shape[-2:]
-    if not is_separable(grid, batch):
+    if not is_separable(grid, x.device, batch):
         return _library_spectrum(x).reshape(-1, 2 * channels, batch)
     kind, columns, rows = (x.dtype, x.device), channels * batch, grid[0] // 2 + 1
     if len(grid) == 1:
@@ -62,7 +63,7 @@ def spectrum(x: torch.Tensor, grid: Shape) -> torch.Tensor:
 def inverse(y: torch.Tensor, grid: Shape) -> torch.Tensor:
     """What has the half spectrum y. Shapes: (frequencies, 2 · channels, batch) → (*reversed grid, channels, batch)."""
     channels, batch = y.shape[1] // 2, y.shape[2]
-    if not is_separable(grid, batch):
+    if not is_separable(grid, y.device, batch):
         return _library_inverse(y, grid)
     kind, columns, rows = (y.dtype, y.device), channels * batch, grid[0] // 2 + 1
     if len(grid) == 1:

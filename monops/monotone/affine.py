@@ -157,10 +157,7 @@ class AffineResolvent(Resolvent):
 
     def __call__(self, x: Array) -> Array:
         if torch.compiler.is_compiling():
-            if self.b is None:
-                return _uncompiled(self.linear, x)
-            y = _uncompiled(self.linear, x + self.before * self.b)
-            return y if self.after == 0 else y + self.after * self.b
+            return _uncompiled(self, x)
         kernel, wanted = self._kernel
         check_array(x, *wanted)
         return kernel(x)
@@ -179,9 +176,9 @@ class AffineResolvent(Resolvent):
 
 
 @torch.compiler.disable
-def _uncompiled(linear: LinearOperator, x: Array) -> Array:
-    """linear(x) by the kernels that the operator has chosen, in the midst of compiled code."""
-    return linear.apply(x)
+def _uncompiled(J: AffineResolvent, x: Array) -> Array:
+    """J(x) by the kernels that the operator has chosen, in the midst of compiled code."""
+    return J(x)
 
 
 @dataclass(frozen=True, eq=False)
