@@ -1,5 +1,6 @@
 """A GPU's Peaceman-Rachford steps and training steps, beside the bare kernels of both transforms."""
 
+import functools
 import statistics
 import warnings
 from collections.abc import Callable
@@ -103,7 +104,7 @@ def test_a_training_step(name: str, steps: int) -> None:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            times = milliseconds({n: (lambda layer=layer: run(layer)) for n, layer in layers.items()}, repeat=3)
+            times = milliseconds({n: functools.partial(run, layer) for n, layer in layers.items()}, repeat=3)
             before = torch.cuda.memory_allocated()
             torch.cuda.reset_peak_memory_stats()
             run(layers["plain"])
@@ -117,8 +118,8 @@ def test_a_training_step(name: str, steps: int) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_which_transform_is_faster(side: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.randn(side, side, 16, max(1, 2**20 // side**2), device="cuda", dtype=dtype)
-    grid, seconds = (side, side), {}
-    results = []
+    grid, results = (side, side), []
+    seconds: dict[str, float] = {}
     for name, limit in (("products", 1000), ("library", 0)):
         monkeypatch.setitem(fourier.SEPARABLE_LIMIT, "cuda", limit)
         results.append(fourier.inverse(fourier.spectrum(x, grid), grid))
