@@ -86,6 +86,8 @@ class _Implicit(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         *theta, x = ctx.saved_tensors
+        if g.is_cuda:
+            g.new_zeros(())  # autograd's thread may be new to the device, and cuBLAS warns where it is the first there
         wanted = [i for i, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
         grads: list[torch.Tensor | None] = [None] * (len(theta) + 1)
         with _full_precision(theta):

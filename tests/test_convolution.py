@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import draw_of, jit_warning, quick
+from cases import KINDS, draw_of, is_numpy, jit_warning, quick
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +30,7 @@ def transform(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("name", list(TORCH_ONLY))
-@pytest.mark.parametrize("kind", ["torch64", "torch32"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not is_numpy(kind)])
 def test_laws(name: str, kind: str, transform: str) -> None:
     case = TORCH_ONLY[name](draw_of(kind))
     check_linear_operator(case.op, case.matrix)

@@ -1,5 +1,9 @@
-"""On a GPU, where there is one: the batteries, and steps in which the host never waits for the device."""
+"""On a GPU, where there is one: steps in which the host never waits for the device, and full precision.
 
+The batteries run there too, as further kinds of the other tests (see `cases.KINDS`).
+"""
+
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,10 +13,8 @@ import torch
 
 import monops as mo
 from monops.compiled import state_after
-from monops.functions import TV2D
 from monops.nn import MonotoneConv, MonotoneMultiTier
-from monops.testing import catalogue, check_function, check_linear_operator, check_splitting_method
-from monops.testing.catalogue import Draw
+from monops.testing import catalogue
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="wants a GPU")
 DTYPES = (torch.float64, torch.float32)
@@ -21,33 +23,13 @@ DTYPES = (torch.float64, torch.float32)
 @contextmanager
 def no_waiting() -> Iterator[None]:
     """A wait of the host for the device is an error."""
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the mode is a prototype, PyTorch says
+            torch.cuda.set_sync_debug_mode("error")
         yield
     finally:
         torch.cuda.set_sync_debug_mode("default")
-
-
-@pytest.mark.parametrize("name", catalogue.METHODS)
-def test_methods(name: str) -> None:
-    check_splitting_method(catalogue.METHODS[name], dtypes=DTYPES, device="cuda")
-
-
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("name", [*catalogue.LINEAR, *catalogue.TORCH_ONLY])
-def test_operators(name: str, dtype: torch.dtype) -> None:
-    case = {**catalogue.LINEAR, **catalogue.TORCH_ONLY}[name](Draw(0, dtype=dtype, device="cuda"))
-    check_linear_operator(case.op, matrix=case.matrix)
-
-
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("name", [*catalogue.FUNCTIONS, *catalogue.JOINT])
-def test_functions(name: str, dtype: torch.dtype) -> None:
-    draw = Draw(0, dtype=dtype, device="cuda")
-    case = catalogue.JOINT[name](draw) if name in catalogue.JOINT else catalogue.FUNCTIONS[name]()
-    if case.f.is_convex and not case.batch:
-        tol = 1e-4 if isinstance(case.f, TV2D) else None  # whose prox is iterative
-        check_function(case.f, draw.put(draw.array(20, *case.domain, scale=2.0)), tol=tol)
 
 
 LAYERS: dict[str, Callable[[], Any]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, field
 from typing import Literal
@@ -95,11 +94,8 @@ class CircularConv(ShiftInvariant):
         return remembered(self, "symbol", self._symbol, self.weight, uses=2)
 
     def _symbol(self) -> Circulant:
-        kernel = self.kernel
-        offsets = [[k - size // 2 for k, size in zip(place, kernel, strict=True)] for place in _places(kernel)]
-        waves = fourier.waves(torch.tensor(offsets, device=self.device), self.grid)
+        waves = fourier.waves(self.kernel, self.grid, self.dtype, self.device)
         weight = self.weight.flatten(2).permute(2, 0, 1).flatten(1)
-        waves = waves.to(torch.complex64 if self.dtype == torch.float32 else torch.complex128)
         symbol = waves @ weight.to(waves.dtype)
         return Circulant(symbol.reshape(-1, *self.weight.shape[:2]), self.grid, known_symmetric=self.known_symmetric)
 
@@ -226,7 +222,3 @@ def one_product(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 _CONV = {1: torch.nn.functional.conv1d, 2: torch.nn.functional.conv2d, 3: torch.nn.functional.conv3d}
-
-
-def _places(kernel: Shape) -> itertools.product:
-    return itertools.product(*map(range, kernel))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 
@@ -31,18 +32,18 @@ class Factored(Around):
     factors: dict[float, LinearOperator] = field(default_factory=dict, repr=False, metadata={"memo": True})
     facts: dict[str, float] = field(default_factory=dict, repr=False, metadata={"memo": True})
 
-    @property
+    @cached_property
     def current(self) -> LinearOperator:
         """`op`, or its adjoint where this is the adjoint of a `Factored`."""
         return self.op.H if self.is_adjoint else self.op
 
     @property
     def domain(self) -> Shape:
-        return self.current.domain
+        return self.op.codomain if self.is_adjoint else self.op.domain
 
     @property
     def codomain(self) -> Shape:
-        return self.current.codomain
+        return self.op.domain if self.is_adjoint else self.op.codomain
 
     def apply(self, x: Array) -> Array:
         return self.current.apply(x)

@@ -7,7 +7,7 @@ axes nothing is ever permuted. The first grid axis is halved: it has n/2 + 1 fre
 
 Two ways of computing it give the same numbers: along each axis a product with the DFT matrix, whose cost grows with
 the side but which runs at the speed of matrix products, and the FFT library. The last 64 DFT matrices of each kind are
-kept, for all who transform on grids of these sizes.
+kept, for all who transform on grids of these sizes, and so are the waves that make a kernel's symbol.
 """
 
 from __future__ import annotations
@@ -106,19 +106,22 @@ def blocks(symbol: torch.Tensor) -> torch.Tensor:
     return torch.cat([top, torch.cat([imaginary, real], -1)], -2)
 
 
-def waves(offsets: torch.Tensor, grid: Shape) -> torch.Tensor:
-    """exp(2πi ⟨frequency, offset⟩ / grid), for integer offsets (number, axes). Shapes: (frequencies, number)."""
-    device = offsets.device
-    phase = torch.zeros(1, len(offsets), dtype=torch.float64, device=device)
+@functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is made in inference would be of no use in training
+def waves(kernel: Shape, grid: Shape, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """exp(2πi ⟨frequency, offset⟩ / grid) for all offsets from a kernel's centre. Shapes: (frequencies, offsets)."""
+    places = torch.cartesian_prod(*(torch.arange(size) - size // 2 for size in kernel)).reshape(-1, len(kernel))
+    phase = torch.zeros(1, len(places), dtype=torch.float64)
     for axis, n in enumerate(grid):
-        k = torch.arange(n // 2 + 1 if axis == 0 else n, device=device)
-        turn = (k[:, None] * offsets[:, axis] % n).to(torch.float64) / n
-        phase = (phase[:, None] + turn[None]).reshape(-1, len(offsets))
-    return torch.polar(torch.ones_like(phase), 2 * math.pi * phase)
+        k = torch.arange(n // 2 + 1 if axis == 0 else n)
+        turn = (k[:, None] * places[:, axis] % n).to(torch.float64) / n
+        phase = (phase[:, None] + turn[None]).reshape(-1, len(places))
+    wave = torch.polar(torch.ones_like(phase), 2 * math.pi * phase)
+    return wave.to(device, torch.complex64 if dtype == torch.float32 else torch.complex128)
 
 
 @functools.lru_cache(maxsize=64)
-@torch.inference_mode(False)  # what is made in inference would be of no use in training
+@torch.inference_mode(False)
 def _forward_real(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """(real, imaginary) of each of n/2 + 1 frequencies from n real values."""
     angle = _angles(n, n // 2 + 1)

@@ -58,7 +58,7 @@ def check_function(
         >>> check_function(L1(0.3))
     """
     dtype = dtype if samples is None else samples.dtype
-    laws = Laws.of(f, seed, dtype, getattr(samples, "device", "cpu"), tol)
+    laws = Laws.of(f, seed, dtype, getattr(samples, "device", None), tol)
     x = laws.normal(20, *(5, 3, 2, 1)[: f.axes], scale=2.0) if samples is None else samples
     laws.true("these are laws of convex functions", f.is_convex, found=f"{type(f).__name__} says it is not convex")
     with torch.no_grad(), laws.trying("the laws of a convex function"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from monops import tree
 from monops.arrays import Array, DType, Shape, device_of, epsilon, is_torch, namespace, to_numpy
 from monops.errors import MonopsError
 from monops.testing.catalogue import Draw
@@ -36,7 +37,9 @@ class Laws:
 
     @classmethod
     def of(cls, thing: object, seed: int, dtype: DType, device: Any, tol: float | None) -> Laws:
-        """Laws about `thing`, with inputs of this dtype and device."""
+        """Laws about `thing`, with inputs of this dtype, and on this device, or where the tensors in `thing` are."""
+        if device is None:
+            device = next((leaf.device for leaf in tree.flatten(thing).leaves), "cpu")
         draw = Draw(seed, dtype=dtype, device=device)
         return cls(type(thing).__name__, draw, epsilon(draw.dtype) ** (2 / 3) if tol is None else tol, seed)
 

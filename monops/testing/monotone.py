@@ -57,7 +57,7 @@ def check_monotone_operator(
         >>> check_monotone_operator(Subdifferential(ReLU()))
     """
     like = A.zero() if samples is None else samples
-    laws = Laws.of(A, seed, dtype if like is None else like.dtype, getattr(like, "device", "cpu"), tol)
+    laws = Laws.of(A, seed, dtype if like is None else like.dtype, getattr(like, "device", None), tol)
     domain = domain if A.domain is None else A.domain
     if samples is None:
         batch = () if like is None else tuple(like.shape[: like.ndim - len(domain)])
