@@ -98,7 +98,13 @@ def _outside(mask: torch.Tensor) -> Callable[[torch.Tensor, torch.Tensor], torch
     inside = to_numpy(mask) == 1
     if inside.ndim == 1:
         index = torch.as_tensor(np.flatnonzero(~inside), device=mask.device)
-        return lambda y, x: y.index_copy_(-1, index, -x.index_select(-1, index))
+
+        def negate_rows(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+            # Of rows, which are contiguous where the batch is innermost, as the library does not see by itself.
+            y.movedim(-1, 0).index_copy_(0, index, -x.movedim(-1, 0).index_select(0, index))
+            return y
+
+        return negate_rows
     box: tuple[slice, ...] = ()
     parts = []
     for axis, n in enumerate(inside.shape):
