@@ -13,7 +13,7 @@ derivatives of every order.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -45,6 +45,10 @@ class Problem(ABC):
     @abstractmethod
     def equation(self, x: torch.Tensor) -> torch.Tensor:
         """G(x, θ), differentiable in θ, or what is left of it without terms in x alone."""
+
+    def pairing(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        """⟨G(x, θ), u⟩, a number, differentiable in θ: all that the pull-back needs of G."""
+        return (self.equation(x) * u).sum()
 
     @abstractmethod
     def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
@@ -95,8 +99,8 @@ class _Implicit(torch.autograd.Function):
             u = -problem.cotangent(x, g)
             # Only now, so that what this evaluation keeps for its derivative takes no memory during the solve; and of
             # ⟨G, u⟩, since a value of G itself would be held as long as its derivative is.
-            equation = _equation_of(ctx.rebuild, theta, wanted, x)
-            value, pull = torch.func.vjp(lambda *values: (equation(*values) * u).sum(), *(theta[i] for i in wanted))[:2]
+            paired = _function_of(ctx.rebuild, theta, wanted, lambda problem: problem.pairing(x, u))
+            value, pull = torch.func.vjp(paired, *(theta[i] for i in wanted))[:2]
             for i, grad in zip(wanted, pull(torch.ones_like(value)), strict=True):
                 grads[i + 1] = grad
         return tuple(grads)
@@ -106,7 +110,7 @@ class _Implicit(torch.autograd.Function):
         *theta, x = ctx.saved_tensors
         moving = [i for i, t in enumerate(tangents) if t is not None]
         # A push-forward as the pull-back of a pull-back, since forward mode does not nest inside a custom function.
-        equation = _equation_of(ctx.rebuild, theta, moving, x)
+        equation = _function_of(ctx.rebuild, theta, moving, lambda problem: problem.equation(x))
         with _full_precision(theta):
             primal, pull = torch.func.vjp(equation, *(theta[i] for i in moving))[:2]
             push = torch.func.vjp(pull, torch.zeros_like(primal))[1]
@@ -133,16 +137,18 @@ def _full_precision(theta: Sequence[torch.Tensor]) -> torch.autocast:
     return torch.autocast(theta[0].device.type if theta else "cpu", enabled=False)
 
 
-def _equation_of(rebuild: Any, theta: list[torch.Tensor], chosen: list[int], x: torch.Tensor) -> Any:
-    """G(x, ·) as a function of the chosen ones among the tensors θ."""
+def _function_of(
+    rebuild: Any, theta: list[torch.Tensor], chosen: list[int], of: Callable[[Problem], torch.Tensor]
+) -> Callable[..., torch.Tensor]:
+    """`of` the problem as a function of the chosen ones among its tensors θ."""
 
-    def equation(*values: torch.Tensor) -> torch.Tensor:
+    def function(*values: torch.Tensor) -> torch.Tensor:
         every = list(theta)
         for i, value in zip(chosen, values, strict=True):
             every[i] = value
-        return cast(Problem, rebuild(every)).for_derivatives_in(values).equation(x)
+        return of(cast(Problem, rebuild(every)).for_derivatives_in(values))
 
-    return equation
+    return function
 
 
 def _pick(mapped: list[torch.Tensor], dims: tuple[int | None, ...], i: int) -> list[torch.Tensor]:

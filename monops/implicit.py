@@ -161,6 +161,9 @@ class EquilibriumProblem(Problem):
     def equation(self, x: torch.Tensor) -> torch.Tensor:
         return self.A.apply(x)
 
+    def pairing(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return self.A.pairing(x, u)
+
     def cotangent(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         M, D = self._linearise(x)
         return self._solve_linear(M.H, D.H, self.A.arrange(g))
@@ -176,8 +179,11 @@ class EquilibriumProblem(Problem):
         return NaturalProblem(*(getattr(self, f.name) for f in fields(self)))
 
     def _linearise(self, x: torch.Tensor) -> tuple[LinearOperator, LinearOperator]:
-        v = x - self.step * self.A.apply(x)
-        return self.A.derivative(x), self.B.resolvent(self.step).derivative(v)
+        J = self.B.resolvent(self.step)
+        D = J.derivative_from(x) if self._tuned.point_is_value else None
+        if D is None:
+            D = J.derivative(x - self.step * self.A.apply(x))
+        return self.A.derivative(x), D
 
     def _solve_linear(self, M: LinearOperator, D: LinearOperator, b: torch.Tensor) -> Array:
         """w with b ∈ M w + B̃(w), that is w = D(w - α(M w - b))."""
@@ -206,6 +212,9 @@ class NaturalProblem(EquilibriumProblem):
 
     def equation(self, x: torch.Tensor) -> torch.Tensor:
         return -self.B.resolvent(self.step)(x - self.step * self.A.apply(x))
+
+    def pairing(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return Problem.pairing(self, x, u)
 
     def cotangent(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         M, D = self._linearise(x)

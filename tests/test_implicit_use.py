@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases import draw_of, jit_warning, paper
+from cases import calls_of, draw_of, jit_warning, paper
 from test_implicit import METHODS, TIGHT, leaves, point, tensors
 
 from monops import (
@@ -15,6 +15,7 @@ from monops import (
     ConvergenceWarning,
     Dense,
     ForwardBackward,
+    ForwardBackwardForward,
     PeacemanRachford,
     ReLU,
     SquaredL2,
@@ -247,3 +248,20 @@ def test_non_finite_data_has_its_status_and_other_samples_their_gradients() -> N
         (grad,) = torch.autograd.grad(result.point[[0, 2]].sum(), b)
     want = torch.autograd.grad(point(M, b[[0, 2]], Tanh()).sum(), b)[0]
     np.testing.assert_allclose(grad[[0, 2]], want[[0, 2]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "f", "evaluations"),
+    [(PeacemanRachford(0.5), ReLU(), 0), (PeacemanRachford(0.5), Tanh(), 1), (ForwardBackwardForward(0.1), ReLU(), 1)],
+    ids=["known from the value", "not known from the value", "points are no values"],
+)
+def test_backward_evaluates_the_operator_only_where_the_solution_does_not_tell(
+    method: Any, f: Any, evaluations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    A, *_ = paper(draw_of("torch64"), 3)
+    A = Affine(A.linear, A.b.requires_grad_())
+    z = equilibrium(method, A, Subdifferential(f), tol=1e-10).point
+    calls = calls_of(monkeypatch, Affine, "apply")
+    monkeypatch.setattr("monops.implicit.EquilibriumProblem._solve_linear", lambda self, M, D, b: b)
+    z.sum().backward()
+    assert len(calls) == evaluations

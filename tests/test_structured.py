@@ -9,7 +9,7 @@ from cases import draw_of, quick
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monops import BlockSpace, Dense, Diagonal, FromScipy, Identity, multi_tier, verify
+from monops import BlockSpace, Dense, Diagonal, FromScipy, Identity, multi_tier, tree, verify
 from monops.errors import DTypeError, MonopsError, NonFiniteError, ShapeError, SingularError
 from monops.linear import (
     BlockDiagonal,
@@ -30,6 +30,7 @@ from monops.linear import (
     padded_grid,
 )
 from monops.reference import convolution
+from monops.testing.catalogue import LINEAR, TORCH_ONLY
 
 D = torch.float64
 axes = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=3)
@@ -287,3 +288,16 @@ def test_bad_padded_grids(bad: Any) -> None:
 def test_what_new_users_have_tried(make: Any, match: str) -> None:
     with pytest.raises(MonopsError, match=match):
         make()
+
+
+@pytest.mark.parametrize("name", [*TORCH_ONLY, "Blocks", "Composed", "Factored"])
+def test_the_derivative_of_a_pairing_is_that_of_the_product(name: str) -> None:
+    op = {**LINEAR, **TORCH_ONLY}[name](draw_of("torch64")).op
+    flat = tree.flatten(op)
+    theta = [leaf.clone().requires_grad_(leaf.is_floating_point() or leaf.is_complex()) for leaf in flat.leaves]
+    moved = flat.rebuild(theta, fresh=True)
+    x, w = torch.randn(3, *op.domain, dtype=D), torch.randn(3, *op.codomain, dtype=D)
+    got, want = moved.pairing(x, w), (moved(x) * w).sum()
+    torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
+    for mine, theirs in zip(*(torch.autograd.grad(value, theta) for value in (got, want)), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)

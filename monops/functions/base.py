@@ -73,6 +73,10 @@ class Function(Parametric, Combinable, ABC):
         Shapes: `x` (*batch, *domain); the operator maps the domain to itself.
         """
 
+    def prox_derivative_from(self, p: Array, step: float) -> LinearOperator | None:
+        """`prox_derivative` at all x with prox(x, step) = p, where p tells it (but at kinks); or None."""
+        return None
+
     def on_axes(self, axes: int) -> Self:
         """The same function with another number of axes that make one point."""
         return replace(self, axes=axes)
@@ -158,7 +162,8 @@ class Separable(Function):
     """f(x) = Σ_i φ(x_i): a kind of function of which a new one gives φ in three elementwise hooks.
 
     They are `_value(x)`, `_prox(x, step)` and `_prox_slope(x, step)`, the derivative of the prox;
-    all of them get arrays and steps that were checked, and keep the shape.
+    all of them get arrays and steps that were checked, and keep the shape. Where the prox tells its own derivative,
+    `_prox_slope_from(p, step)` may give it.
     """
 
     def __call__(self, x: Array) -> Array:
@@ -176,6 +181,13 @@ class Separable(Function):
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:
         step = require_step(step, self, "prox_derivative")
         return Diagonal(self._prox_slope(self._admit(x), step), self.axes)
+
+    def prox_derivative_from(self, p: Array, step: float) -> LinearOperator | None:
+        slope = self._prox_slope_from(self._admit(p), require_step(step, self, "prox_derivative_from"))
+        return None if slope is None else Diagonal(slope, self.axes)
+
+    def _prox_slope_from(self, p: Array, step: float) -> Array | None:
+        return None
 
     @abstractmethod
     def _value(self, x: Array) -> Array:

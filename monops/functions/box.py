@@ -60,6 +60,9 @@ class Box(Separable):
     def _prox_slope(self, x: Array, step: float) -> Array:
         return cast((self.lower < x) & (x < self.upper), x.dtype)
 
+    def _prox_slope_from(self, p: Array, step: float) -> Array:
+        return self._prox_slope(p, step)
+
 
 HardTanh = Box
 

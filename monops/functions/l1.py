@@ -54,5 +54,8 @@ class L1(Separable):
         # Not >, so that weight 0 gives the derivative 1 of the identity at 0 as well.
         return cast(abs(x) >= step * self.weight, x.dtype)
 
+    def _prox_slope_from(self, p: Array, step: float) -> Array:
+        return cast((p != 0) | (self.weight == 0), p.dtype)
+
 
 SoftThreshold = L1

@@ -59,6 +59,9 @@ class LeakyReLU(Separable):
         xp = namespace(x)
         return xp.where(x > 0, xp.ones_like(x), self._slope_at(step))
 
+    def _prox_slope_from(self, p: Array, step: float) -> Array:
+        return self._prox_slope(p, step)  # since p has the sign of x
+
     def _curvature(self) -> float | Array:
         """f'' below 0."""
         return (1 - self.slope) / self.slope

@@ -49,5 +49,8 @@ class ReLU(Separable):
     def _prox_slope(self, x: Array, step: float) -> Array:
         return cast(x > 0, x.dtype)
 
+    def _prox_slope_from(self, p: Array, step: float) -> Array:
+        return self._prox_slope(p, step)
+
 
 NonNegative = ReLU

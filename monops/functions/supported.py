@@ -92,6 +92,10 @@ class Supported(Separable):
     def _prox_slope(self, x: Array, step: float) -> Array:
         return self.function._prox_slope(x, step) * self.mask
 
+    def _prox_slope_from(self, p: Array, step: float) -> Array | None:
+        slope = self.function._prox_slope_from(p, step)
+        return None if slope is None else slope * self.mask
+
 
 def _outside(mask: torch.Tensor) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None:
     """What writes -x into y wherever the mask is zero; None where that is neither around a box nor on a single axis."""

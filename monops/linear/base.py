@@ -240,6 +240,13 @@ class LinearOperator(ABC):
 
         return Scaled(scalar, self)
 
+    def pairing(self, x: Array, w: Array) -> Array:
+        """⟨op(x), w⟩ over all samples, a number: for derivatives in what op is made of, which may not take op(x).
+
+        Shapes: `x` (*batch, *domain), `w` (*batch, *codomain).
+        """
+        return (self.apply(x) * w).sum()
+
     def shifted(self, b: Array, before: float, after: float) -> Callable[[Array], Array]:
         """The map x ↦ op(x + before · b) + after · b; kinds with a kernel for product and sum at once override it."""
         if after == 0:

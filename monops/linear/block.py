@@ -14,7 +14,7 @@ import torch
 from monops.arrays import Array, DType, Shape, as_dtype
 from monops.errors import DeviceError, DTypeError, OptionError, ShapeError
 from monops.linear.base import LinearOperator
-from monops.linear.frequency import Signal, apply_to, total
+from monops.linear.frequency import Signal, apply_to, pairing, total
 from monops.linear.identity import Identity
 from monops.spaces import BlockSpace
 
@@ -66,8 +66,18 @@ class BlockOperator(LinearOperator):
         return self.inputs.layout
 
     def apply(self, x: Array) -> Array:
-        signals = [Signal(part, shape) for part, shape in zip(self.inputs.split(x), self.inputs.shapes, strict=True)]
+        signals = _signals(self.inputs, x)
         return self.outputs.join([total(row_times(row, signals)).array for row in self.rows])
+
+    def pairing(self, x: Array, w: Array) -> Array:
+        signals, others = _signals(self.inputs, x), _signals(self.outputs, w)
+        terms = [
+            pairing(block, signal, other)
+            for row, other in zip(self.rows, others, strict=True)
+            for block, signal in zip(row, signals, strict=True)
+            if block is not None
+        ]
+        return functools.reduce(operator.add, terms)
 
     def adjoint(self) -> LinearOperator:
         return of_blocks(each(lambda block: block.H, zip(*self.rows, strict=True)))
@@ -223,6 +233,11 @@ def of_blocks(rows: Iterable[Iterable[Block]]) -> LinearOperator:
     if is_lower(table) or is_lower(list(zip(*table, strict=True))):
         return BlockTriangular(table)
     return Blocks(table)
+
+
+def _signals(space: BlockSpace, x: Array) -> list[Signal]:
+    """The parts of a state."""
+    return [Signal(part, shape) for part, shape in zip(space.split(x), space.shapes, strict=True)]
 
 
 def take_block(block: LinearOperator, index: Array, shape: Shape) -> LinearOperator:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach, inverse, require_finite
+from monops.arrays import Array, DType, Shape, detach, inverse, parts, require_finite
 from monops.errors import ShapeError
 from monops.linear import fourier
 from monops.linear.base import LinearOperator
@@ -35,6 +35,14 @@ class ShiftInvariant(FrequencyMap):
         what = f"I + {step:g}·op, op = {self.signature}, one matrix for each frequency,"
         inverted = inverse(eye + step * S, symmetric=False, what=what)
         return Circulant(inverted, self.grid, known_symmetric=self.symmetric)
+
+    def pairing_on_spectra(self, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        S, outer = self.circulant.symbol, w @ y.mT
+        outputs, inputs = S.shape[1:]
+        real, imaginary = parts(S)
+        same = outer[:, :outputs, :inputs] + outer[:, outputs:, inputs:]
+        crossed = outer[:, outputs:, :inputs] - outer[:, :outputs, inputs:]
+        return (real * same + imaginary * crossed).sum((1, 2)) @ fourier.shares(self.grid, y.dtype, y.device)
 
     def norm(self) -> float:
         return float(torch.linalg.matrix_norm(self._finite_symbol(), ord=2).max())

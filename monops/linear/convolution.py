@@ -112,6 +112,9 @@ class CircularConv(ShiftInvariant):
             transform = channels * 2.5 * math.log2(math.prod(self.grid))
         return "space" if space <= transform + 2 * products else "frequency"
 
+    def pairing(self, x: Array, w: Array) -> Array:
+        return super().pairing(x, w) if self.route == "frequency" else LinearOperator.pairing(self, x, w)
+
     def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
         return self.circulant.on_spectrum(y)
 

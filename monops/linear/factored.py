@@ -48,6 +48,9 @@ class Factored(Around):
     def apply(self, x: Array) -> Array:
         return self.current.apply(x)
 
+    def pairing(self, x: Array, w: Array) -> Array:
+        return self.op.pairing(w, x) if self.is_adjoint else self.op.pairing(x, w)
+
     def adjoint(self) -> LinearOperator:
         return replace(self, is_adjoint=not self.is_adjoint)
 

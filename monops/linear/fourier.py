@@ -99,6 +99,11 @@ def _library_inverse(y: torch.Tensor, grid: Shape) -> torch.Tensor:
     return x.permute(*range(2, axes + 2), 0, 1).contiguous()
 
 
+def pairing(y: torch.Tensor, w: torch.Tensor, grid: Shape) -> torch.Tensor:
+    """⟨x, v⟩, a number, for the x and v with half spectra y and w. Shapes: (frequencies, 2 · channels, batch)."""
+    return (y * w).sum((1, 2)) @ shares(grid, y.dtype, y.device)
+
+
 def blocks(symbol: torch.Tensor) -> torch.Tensor:
     """The real matrices that act on a spectrum as complex ones do. Shapes: (F, out, in) → (F, 2 · out, 2 · in)."""
     real, imaginary = parts(symbol)
@@ -118,6 +123,17 @@ def waves(kernel: Shape, grid: Shape, dtype: torch.dtype, device: torch.device) 
         phase = (phase[:, None] + turn[None]).reshape(-1, len(places))
     wave = torch.polar(torch.ones_like(phase), 2 * math.pi * phase)
     return wave.to(device, torch.complex64 if dtype == torch.float32 else torch.complex128)
+
+
+@functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def shares(grid: Shape, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """What a frequency counts in Parseval's identity: twice where it stands for its mirror image too."""
+    share = torch.full((grid[0] // 2 + 1, math.prod(grid[1:])), 2 / math.prod(grid), dtype=torch.float64)
+    share[0] /= 2
+    if grid[0] % 2 == 0:
+        share[-1] = 1 / math.prod(grid)
+    return share.flatten().to(device, dtype)
 
 
 @functools.lru_cache(maxsize=64)

@@ -34,6 +34,13 @@ class FrequencyMap(LinearOperator):
         y = fourier.inverse(self.on_spectrum(fourier.spectrum(stored, self.domain[1:])), self.codomain[1:])
         return _reversed(y).reshape(*batch, *self.codomain)
 
+    def pairing(self, x: Array, w: Array) -> Array:
+        return pairing(self, Signal(x, self.domain), Signal(w, self.codomain))
+
+    def pairing_on_spectra(self, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        """⟨op(x), v⟩, a number, for x and v with the half spectra y and w."""
+        return fourier.pairing(self.on_spectrum(y), w, self.codomain[1:])
+
 
 class Signal:
     """An array (*batch, channels, *grid) or its half spectrum; the other one is computed when it is asked for."""
@@ -76,6 +83,16 @@ def apply_to(op: LinearOperator, signal: Signal) -> Signal:
     if isinstance(op, FrequencyMap):
         return Signal(None, op.codomain, op.on_spectrum(signal.spectrum), signal.batch)
     return Signal(op.apply(signal.array), op.codomain)
+
+
+def pairing(op: LinearOperator, signal: Signal, other: Signal) -> torch.Tensor:
+    """⟨op(signal), other⟩, a number, by spectra where op acts on them."""
+    if signal.batch == other.batch:
+        if isinstance(op, Composed):
+            return pairing(op.left, apply_to(op.right, signal), other)
+        if isinstance(op, FrequencyMap):
+            return op.pairing_on_spectra(signal.spectrum, other.spectrum)
+    return (apply_to(op, signal).array * other.array).sum()
 
 
 def total(signals: Sequence[Signal]) -> Signal:

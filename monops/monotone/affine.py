@@ -100,6 +100,9 @@ class Affine(MonotoneOperator):
     def apply(self, x: Array) -> Array:
         return self.linear.apply(x) - self.b
 
+    def pairing(self, x: Array, w: Array) -> Array:
+        return self.linear.pairing(x, w) - (self.b * w).sum()
+
     def derivative(self, x: Array) -> LinearOperator:
         return self.linear
 
@@ -163,6 +166,9 @@ class AffineResolvent(Resolvent):
         return kernel(x)
 
     def derivative(self, x: Array) -> LinearOperator:
+        return self.linear
+
+    def derivative_from(self, value: Array) -> LinearOperator:
         return self.linear
 
     def reflected(self) -> Resolvent:

@@ -23,6 +23,10 @@ class Resolvent(ABC):
     def derivative(self, x: Array) -> LinearOperator:
         """An element of Clarke's generalised Jacobian of J at x, one operator a sample; 0 ⪯ it ⪯ I."""
 
+    def derivative_from(self, value: Array) -> LinearOperator | None:
+        """`derivative` at all x with J(x) = value, where these have one (but at kinks) and it is known; or None."""
+        return None
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_kernel"}
 
@@ -118,6 +122,10 @@ class MonotoneOperator(ABC):
             NotSingleValuedError: it is not.
         """
         raise NotSingleValuedError(f"{type(self).__name__} is set-valued: use its resolvent")
+
+    def pairing(self, x: Array, w: Array) -> Array:
+        """⟨A(x), w⟩ over all samples, a number, where A is single-valued: for derivatives in the tensors of A."""
+        return (self.apply(x) * w).sum()
 
     def derivative(self, x: Array) -> LinearOperator:
         """The Jacobian of A at x, one operator a sample, where A is single-valued and differentiable.

@@ -124,6 +124,9 @@ class ProxResolvent(Resolvent):
     def derivative(self, x: Array) -> LinearOperator:
         return self.f.prox_derivative(x, self.step)
 
+    def derivative_from(self, value: Array) -> LinearOperator | None:
+        return self.f.prox_derivative_from(value, self.step)
+
     def reflected(self) -> Resolvent:
         return ProxReflection(self)
 

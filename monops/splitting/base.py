@@ -49,6 +49,8 @@ class SplittingMethod(ABC):
     couples_samples: ClassVar[bool] = False
     # Whether ‖gap‖ is a fixed multiple of ‖z⁺ - z‖, and any two states contract by `rate`.
     gap_is_step: ClassVar[bool] = False
+    # Whether every point is a value of J_B at the method's step: then zeros that B makes are exact in it, for example.
+    point_is_value: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         step = getattr(self, "step", 1.0)

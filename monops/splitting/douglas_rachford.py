@@ -29,6 +29,7 @@ class DouglasRachford(SplittingMethod):
     """
 
     gap_is_step: ClassVar[bool] = True
+    point_is_value: ClassVar[bool] = True
 
     step: StepSize = 1.0
 

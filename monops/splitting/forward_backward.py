@@ -32,6 +32,7 @@ class ForwardBackward(SplittingMethod):
     """
 
     gap_is_step: ClassVar[bool] = True
+    point_is_value: ClassVar[bool] = True
 
     step: StepSize = 1.0
     allow_unproven: bool = False

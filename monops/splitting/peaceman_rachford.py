@@ -38,6 +38,7 @@ class PeacemanRachford(SplittingMethod):
     """
 
     gap_is_step: ClassVar[bool] = True
+    point_is_value: ClassVar[bool] = True
 
     step: StepSize = 1.0
     allow_unproven: bool = field(default=False, repr=False)

@@ -207,6 +207,9 @@ def _derivative(laws: Laws, f: Function, x: Array, step: float) -> None:
     curvature, room = inner(slope, d, f.axes), laws.tol * inner(d, d, f.axes)
     laws.at_most("0 ⪯ derivative of the prox", -curvature, room, on)
     laws.at_most("derivative of the prox ⪯ I", curvature, inner(d, d, f.axes) + room, on)
+    known = f.prox_derivative_from(f.prox(x, step), step)
+    if known is not None:
+        laws.equal("the prox tells its derivative", known(d), slope, on)
     at_origin: Any = f.prox_derivative(0 * x, step)(d)
     laws.true("the derivative of the prox is finite at 0", np.isfinite(to_numpy(at_origin)).all(), on)
 

@@ -61,7 +61,8 @@ with Products() as products:
     state_after(method, plan, z)
 seconds = median({
     "bare, memory reused": bare, "step": lambda: state_after(method, plan, z),
-    "compiled step": lambda: compiled(method, plan, z), "linear part": lambda: R.apply(z), "its products alone": products.again,
+    "compiled step": lambda: compiled(method, plan, z), "linear part": lambda: R.apply(z),
+    "its products alone": products.again,
     "prepare": lambda: method.prepare(A, Subdifferential(linear.confine(ReLU()))),
 })
 print(json.dumps({"bare": plain, **seconds}))
