@@ -37,11 +37,10 @@ class ShiftInvariant(FrequencyMap):
         return Circulant(inverted, self.grid, known_symmetric=self.symmetric)
 
     def pairing_on_spectra(self, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        S, outer = self.circulant.symbol, w @ y.mT
-        outputs, inputs = S.shape[1:]
-        real, imaginary = parts(S)
-        same = outer[:, :outputs, :inputs] + outer[:, outputs:, inputs:]
-        crossed = outer[:, outputs:, :inputs] - outer[:, :outputs, inputs:]
+        real, imaginary = parts(self.circulant.symbol)
+        (y_real, y_imaginary), (w_real, w_imaginary) = y.mT.chunk(2, 2), w.chunk(2, 1)
+        same = torch.baddbmm(w_real @ y_real, w_imaginary, y_imaginary)
+        crossed = torch.baddbmm(w_imaginary @ y_real, w_real, y_imaginary, alpha=-1)
         return (real * same + imaginary * crossed).sum((1, 2)) @ fourier.shares(self.grid, y.dtype, y.device)
 
     def norm(self) -> float:

@@ -143,4 +143,5 @@ def test_peak_memory() -> None:
     # The C library then gives freed arrays back at once, so that the peak is of what is in use.
     few, many = (run(MEMORY, name, steps, MALLOC_MMAP_THRESHOLD_="65536") for steps in (3, 300))
     print(f"{name}: peak of a training step {few:.1f} states with 3 + 3 steps, {many:.1f} with 300 + 300")
-    assert many <= 1.05 * few  # memory, unlike time, is the same on every run
+    # Memory, unlike time, is the same on every run. Long solves keep the constant of a reflection: one state more.
+    assert few <= many <= min(few + 1.1, 12)
