@@ -65,11 +65,12 @@ class FISTA(SplittingMethod):
         x, before, t = state
         grown = 0.5 + (0.25 + t * t) ** 0.5
         y = x + (t - 1) / grown * (x - before)
-        p = J_B(y - self.step * A.apply(y))
+        Ay = A.apply(y)
+        p = J_B(y - self.step * Ay)
         if self.restart:
             against = per_sample((y - p) * (p - x), rank) > 0
             grown = namespace(x).where(against, 1.0, grown)
-        return Step(Inertial(p, x, grown), point=p, gap=lambda: (y - p) / self.step - A.apply(y) + A.apply(p))
+        return Step(Inertial(p, x, grown), point=p, gap=lambda: (y - p) / self.step - Ay + A.apply(p))
 
     def best_step(self, m: float, L: float) -> float | None:
         return 1 / L if 0 < L < math.inf else None
