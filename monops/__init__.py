@@ -1,7 +1,6 @@
 """monops: monotone and linear operators, splitting methods, and equilibria with exact derivatives, on PyTorch."""
 
 from monops import errors, functions, linear, monotone, nn, splitting
-from monops.comparison import choose, compare
 from monops.errors import ConvergenceWarning, MonopsError, MonopsWarning
 from monops.functions import (
     ELU,
@@ -78,6 +77,7 @@ from monops.linear import (
 )
 from monops.memory import reuse_freed
 from monops.monotone import Affine, MonotoneOperator, NormalCone, Subdifferential, ZeroOperator
+from monops.racing import choose, compare
 from monops.report import Report
 from monops.result import Result, Status, error_bound
 from monops.solver import solve

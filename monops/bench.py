@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from monops.comparison import compare
 from monops.errors import OptionError
 from monops.functions import L1, ReLU
 from monops.linear import Dense, Identity
 from monops.monotone import Affine, MonotoneOperator, Subdifferential
+from monops.racing import compare
 from monops.splitting import SplittingMethod
 from monops.testing.catalogue import METHODS as CATALOGUE
 from monops.testing.draw import Draw

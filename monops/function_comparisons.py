@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from monops.arrays import Shape, to_numpy
-from monops.comparisons import check, matrix_of
 from monops.errors import OptionError
 from monops.functions import (
     L21,
@@ -28,6 +27,7 @@ from monops.functions import (
     Supported,
 )
 from monops.monotone import NormalCone, Subdifferential
+from monops.operator_comparisons import check, matrix_of
 from monops.reference.functions import FUNCTIONS as REFERENCE_FUNCTIONS
 from monops.reference.kinds import Map, Reference
 from monops.report import Check

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from monops.arrays import Array, epsilon, to_numpy
-from monops.comparisons import check, tight, tolerance
 from monops.errors import OptionError
 from monops.function_comparisons import case_of, reference_maps
 from monops.implicit import equilibrium
 from monops.nn import Equilibrium, MonotoneConv, MonotoneDense, MonotoneLinear, MonotoneMultiTier
+from monops.operator_comparisons import check, tight, tolerance
 from monops.reference import equilibrium as reference_equilibrium
 from monops.reference import linear as reference_linear
 from monops.reference.tiers import Tiers

@@ -75,7 +75,7 @@ def comparison(rows: Sequence[Any]) -> Figure:
     """Residual against steps, operator calls and seconds: one line a method, one row of panels a problem.
 
     Args:
-        rows: the trials of a `monops.comparison.Comparison`; those refused are left out. Their tolerances
+        rows: the trials of a `monops.racing.Comparison`; those refused are left out. Their tolerances
             are dashed lines.
     """
     problems = list(dict.fromkeys(row.problem for row in rows))

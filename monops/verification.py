@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops import comparisons, function_comparisons, layer_comparisons
+from monops import function_comparisons, layer_comparisons, operator_comparisons
 from monops.arrays import DType, namespace, to_numpy
 from monops.errors import OptionError
 from monops.functions import Function
@@ -74,20 +74,20 @@ def verify(
 def _everything(draw: Draw) -> Iterator[Check]:
     is_numpy = namespace(draw.dtype) is np
     for name, make in {**catalogue.LINEAR, **(catalogue.NUMPY_ONLY if is_numpy else catalogue.TORCH_ONLY)}.items():
-        yield from comparisons.linear_checks(name, make(draw), draw)
+        yield from operator_comparisons.linear_checks(name, make(draw), draw)
     if not is_numpy:  # what comes from SciPy lives in NumPy
         kind = Draw(0, dtype=np.dtype(str(draw.dtype).removeprefix("torch.")))
         for name, make in catalogue.NUMPY_ONLY.items():
-            yield from comparisons.linear_checks(name, make(kind), kind)
+            yield from operator_comparisons.linear_checks(name, make(kind), kind)
     for name, case in catalogue.FUNCTIONS.items():
         yield from function_comparisons.function_checks(name, case(), draw)
         yield from function_comparisons.monotone_function_checks(f"Subdifferential({name})", case(), draw)
     for name, joint in catalogue.JOINT.items():
         yield from function_comparisons.function_checks(name, joint(draw), draw)
-    yield from comparisons.affine_checks("Affine", *comparisons.random_affine(draw), draw)
-    yield from comparisons.algebra_checks(draw)
+    yield from operator_comparisons.affine_checks("Affine", *operator_comparisons.random_affine(draw), draw)
+    yield from operator_comparisons.algebra_checks(draw)
     for name, method in catalogue.METHODS.items():
-        yield from comparisons.method_checks(name, method(), draw)
+        yield from operator_comparisons.method_checks(name, method(), draw)
     if not is_numpy:
         for name, make_layer in catalogue.LAYERS.items():
             yield from layer_comparisons.layer_checks(name, *make_layer(draw))
@@ -103,7 +103,9 @@ def _checks(thing: Any, draw: Draw, x: Any) -> Iterator[Check]:
 @_checks.register
 def _(op: LinearOperator, draw: Draw, x: Any) -> Iterator[Check]:
     kind = Draw(0, dtype=op.dtype, device=op.device)
-    return comparisons.linear_checks(type(op).__name__, LinearCase(op, comparisons.matrix_of(op)), kind)
+    return operator_comparisons.linear_checks(
+        type(op).__name__, LinearCase(op, operator_comparisons.matrix_of(op)), kind
+    )
 
 
 @_checks.register
@@ -116,7 +118,7 @@ def _(A: MonotoneOperator, draw: Draw, x: Any) -> Iterator[Check]:
     if isinstance(A, Affine):
         matrix = to_numpy(A.linear.to_dense()).astype(np.float64)
         kind = Draw(0, dtype=A.linear.dtype, device=A.linear.device)
-        return comparisons.affine_checks("Affine", A, matrix, to_numpy(A.b).astype(np.float64), kind)
+        return operator_comparisons.affine_checks("Affine", A, matrix, to_numpy(A.b).astype(np.float64), kind)
     if isinstance(A, Subdifferential):
         case = function_comparisons.case_of(A.f)
         return function_comparisons.monotone_function_checks(type(A).__name__, case, draw)
@@ -125,7 +127,7 @@ def _(A: MonotoneOperator, draw: Draw, x: Any) -> Iterator[Check]:
 
 @_checks.register
 def _(method: SplittingMethod, draw: Draw, x: Any) -> Iterator[Check]:
-    return comparisons.method_checks(type(method).__name__, method, draw)
+    return operator_comparisons.method_checks(type(method).__name__, method, draw)
 
 
 @_checks.register

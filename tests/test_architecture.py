@@ -23,15 +23,22 @@ LAYERS = [
     {"nn"},
     {"reference"},
     {"testing"},
-    {"report", "comparisons", "function_comparisons", "layer_comparisons", "verification"},
-    {"models", "data", "checkpoint", "train", "plots", "comparison", "trials", "bench", "scaffold", "cli"},
+    {"report", "operator_comparisons", "function_comparisons", "layer_comparisons", "verification"},
+    {"models", "data", "checkpoint", "train", "plots", "racing", "trials", "bench", "scaffold", "cli"},
 ]
 TOP = len(LAYERS) - 1  # the package itself may be imported from the last line only
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 CORE = {"torch", "numpy", "scipy"}
 EXTRA = {"typer", "rich", "matplotlib", "sklearn"}
-EXTRA_USERS = LAYERS[-1] - {"models", "checkpoint", "comparison", "trials", "bench", "scaffold"}
-REFERENCE_USERS = {"reference", "testing", "comparisons", "function_comparisons", "layer_comparisons", "verification"}
+EXTRA_USERS = LAYERS[-1] - {"models", "checkpoint", "racing", "trials", "bench", "scaffold"}
+REFERENCE_USERS = {
+    "reference",
+    "testing",
+    "operator_comparisons",
+    "function_comparisons",
+    "layer_comparisons",
+    "verification",
+}
 
 
 def part_of(module: str) -> str:

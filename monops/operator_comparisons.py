@@ -1,4 +1,4 @@
-"""The comparisons with the reference of which a verification is made."""
+"""Operators and methods beside the reference: the comparisons of which a verification is made, and what they share."""
 
 from __future__ import annotations
 
