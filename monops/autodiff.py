@@ -17,9 +17,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
+from torch._C import _functorch as functorch
+from torch._C._functorch import TransformType
 
 from monops import tree
 from monops.arrays import Shape
+from monops.errors import DerivativeError
 
 
 class Problem(ABC):
@@ -66,11 +69,15 @@ class Problem(ABC):
 def solve_implicitly(problem: Problem) -> torch.Tensor:
     """The solution of `problem`, differentiable in every tensor of it: reverse and forward, to any order, and by vmap.
 
-    But forward over forward mode gives wrong numbers: PyTorch drops what is nested in the `jvp` of a custom function.
+    But not forward over forward mode, since PyTorch drops what is nested in the `jvp` of a custom function.
 
     Memory does not depend on how many steps `problem.solve` takes: the solution alone is kept.
+
+    Raises:
+        DerivativeError: forward over forward mode.
     """
     flat = tree.flatten(problem)
+    _refuse_forward_over_forward(flat.leaves)
     return cast(torch.Tensor, _Implicit.apply(flat, *flat.leaves))
 
 
@@ -130,6 +137,23 @@ class _Implicit(torch.autograd.Function):
         ]
         out = solve_implicitly(flat.rebuild(lifted))
         return out.expand(info.batch_size, *one.batch, *one.domain), 0
+
+
+def _refuse_forward_over_forward(theta: Sequence[torch.Tensor]) -> None:
+    """Raise where two levels of `torch.func.jvp` have tangents for one of these: the outer one would come out as 0."""
+    forward = {level.level() for level in functorch.get_interpreter_stack() or () if level.key() == TransformType.Jvp}
+    if len(forward) < 2:
+        return
+    for t in theta:
+        levels = set()
+        while functorch.is_functorch_wrapped_tensor(t):
+            levels.add(functorch.maybe_get_level(t))
+            t = functorch.get_unwrapped(t)
+        if len(levels & forward) > 1:
+            raise DerivativeError(
+                "forward over forward mode (jvp of jvp, jacfwd of jacfwd) does not go through an equilibrium: PyTorch "
+                "would leave out the outer one; take reverse mode for one of the two, as torch.func.hessian does"
+            )
 
 
 def _full_precision(theta: Sequence[torch.Tensor]) -> torch.autocast:

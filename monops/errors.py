@@ -49,6 +49,10 @@ class NotConvergedError(MonopsError, ArithmeticError):
     """An inner solver (a Krylov resolvent, say) did not reach its tolerance."""
 
 
+class DerivativeError(MonopsError):
+    """A derivative was asked for in a way in which it would come out wrong."""
+
+
 class DataError(MonopsError, ValueError):
     """A data file is missing, truncated or not of the expected format."""
 

@@ -56,8 +56,8 @@ def equilibrium(
         0 ∈ Mᴴ w - g/α + B̃(w),   (I + α B̃)⁻¹ = Dᴴ,
 
     which the same method solves with the same (transposed) factorisation. Nothing is infinite where D is 0. It holds
-    for reverse and forward mode, of any order, and under `torch.func`; but not for forward over forward mode, since
-    PyTorch ignores that in functions of one's own. Memory does not depend on the steps.
+    for reverse and forward mode, of any order, and under `torch.func`; but not for forward over forward mode, which
+    PyTorch would ignore in functions of one's own. Memory does not depend on the steps.
 
     Shapes: as for `solve`.
 
@@ -82,6 +82,7 @@ def equilibrium(
 
     Raises:
         DTypeError: the states are NumPy arrays.
+        DerivativeError: forward over forward mode.
         MonopsError: as for `solve`, in the forward as in the backward solve.
 
     Source: Winston & Kolter 2020, theorems 2 and 3, with the derivative of the prox at its argument v.

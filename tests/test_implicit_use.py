@@ -26,7 +26,7 @@ from monops import (
     equilibrium,
     solve,
 )
-from monops.errors import DTypeError, OptionError
+from monops.errors import DerivativeError, DTypeError, OptionError
 from monops.nn import Equilibrium, MonotoneDense
 
 D = torch.float64
@@ -265,3 +265,17 @@ def test_backward_evaluates_the_operator_only_where_the_solution_does_not_tell(
     monkeypatch.setattr("monops.implicit.EquilibriumProblem._solve_linear", lambda self, M, D, b: b)
     z.sum().backward()
     assert len(calls) == evaluations
+
+
+def test_forward_over_forward_mode_is_refused() -> None:
+    M, b = tensors(1)
+
+    def value(b: torch.Tensor) -> torch.Tensor:
+        return equilibrium(METHODS["PR"], Affine(Dense(M), b), tanh, tol=1e-12).point.sum()
+
+    b = b.reshape(-1)[: M.shape[0]]
+    want = torch.func.jacfwd(torch.func.jacrev(value))(b)
+    torch.testing.assert_close(torch.func.jacrev(torch.func.jacfwd(value))(b), want, rtol=1e-7, atol=1e-9)
+    assert want.abs().max() > 1e-3
+    with pytest.raises(DerivativeError, match="reverse mode for one of the two"):
+        torch.func.jacfwd(torch.func.jacfwd(value))(b)
