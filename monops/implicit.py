@@ -12,7 +12,7 @@ import torch
 from monops import tree
 from monops.arrays import Array, Shape
 from monops.autodiff import Problem, solve_implicitly
-from monops.errors import DTypeError, OptionError
+from monops.errors import DTypeError, NoResolventError, OptionError
 from monops.linear import LinearOperator
 from monops.loop import Callback
 from monops.monotone import Affine, FromResolvent, MonotoneOperator
@@ -64,7 +64,7 @@ def equilibrium(
     Args:
         method: as for `solve`.
         A: as for `solve`, on tensors, single-valued and differentiable.
-        B: as for `solve`, on tensors.
+        B: as for `solve`, on tensors, with a resolvent: not KᴴBK for any K, nor a sum of two functions.
         z0: as for `solve`.
         tol: as for `solve`.
         backward_tol: relative tolerance of the linearised solves; as in the forward solve unless given.
@@ -82,6 +82,7 @@ def equilibrium(
 
     Raises:
         DTypeError: the states are NumPy arrays.
+        NoResolventError: B has none.
         DerivativeError: forward over forward mode.
         MonopsError: as for `solve`, in the forward as in the backward solve.
 
@@ -101,6 +102,14 @@ def equilibrium(
     z0 = initial_state(A, B, z0)
     if not isinstance(z0, torch.Tensor):
         raise DTypeError(f"equilibrium differentiates tensors, got {type(z0).__name__}; use solve for NumPy")
+    if not isinstance(B, Affine):  # whose resolvent is known, and is not to be computed twice
+        try:
+            B.resolvent(1.0)
+        except NoResolventError as error:
+            raise NoResolventError(
+                f"equilibrium differentiates through the resolvent of B: {error}; solve gives the solution without "
+                f"derivatives"
+            ) from error
     A = A.factored()
     options: dict[str, Any] = {"tol": tol, "atol": atol, "max_steps": max_steps, "check_every": check_every}
     options |= {"callback": callback, "compile": compile, "warn": warn}

@@ -11,11 +11,14 @@ from cases import calls_of, draw_of, jit_warning, paper
 from test_implicit import METHODS, TIGHT, leaves, point, tensors
 
 from monops import (
+    L1,
     Affine,
+    ChambollePock,
     ConvergenceWarning,
     Dense,
     ForwardBackward,
     ForwardBackwardForward,
+    Identity,
     PeacemanRachford,
     ReLU,
     SquaredL2,
@@ -26,7 +29,8 @@ from monops import (
     equilibrium,
     solve,
 )
-from monops.errors import DerivativeError, DTypeError, OptionError
+from monops.errors import DerivativeError, DTypeError, NoResolventError, OptionError
+from monops.implicit import EquilibriumProblem
 from monops.nn import Equilibrium, MonotoneDense
 
 D = torch.float64
@@ -279,3 +283,15 @@ def test_forward_over_forward_mode_is_refused() -> None:
     assert want.abs().max() > 1e-3
     with pytest.raises(DerivativeError, match="reverse mode for one of the two"):
         torch.func.jacfwd(torch.func.jacfwd(value))(b)
+
+
+def test_what_has_no_resolvent_is_refused_before_the_solve(monkeypatch: pytest.MonkeyPatch) -> None:
+    A = Affine(Identity((4,), dtype=D), torch.ones(4, dtype=D))
+    solves = calls_of(monkeypatch, EquilibriumProblem, "solve")
+    for B in (
+        Subdifferential(L1(0.3)).precompose(Dense(torch.randn(3, 4, dtype=D))),
+        Subdifferential(L1(0.3)) + Subdifferential(ReLU()),
+    ):
+        with pytest.raises(NoResolventError, match=r"through the resolvent of B: .*; solve gives the solution without"):
+            equilibrium(ChambollePock("auto"), A, B)
+    assert solves == []

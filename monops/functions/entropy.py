@@ -17,7 +17,7 @@ _ITERATIONS = 4
 class KullbackLeibler(Separable):
     """f(x) = Σ_i x_i log(x_i / base_i) - x_i + base_i on x ≥ 0, the divergence of x from `base`.
 
-    f' = log(x / base), so the prox is base·exp(u) where u + (base/step) exp(u) = x/step: Lambert's function. That
+    The prox is base·exp(u) where u + (base/step) exp(u) = x/step, since f' = log(x / base): Lambert's function. That
     equation is solved to machine precision by a fixed number of iterations.
 
     Args:

@@ -14,6 +14,8 @@ from monops.functions.parameters import PARAMETER, greatest, require
 class Hinge(Separable):
     """f(x) = Σ_i max(0, 1 - label_i x_i), the loss of support vector machines at scores x.
 
+    The prox is x + label·clip((1 - label·x)/label², 0, step).
+
     Args:
         label: ±1, as a rule; a number or an array of numbers other than 0.
 
@@ -59,6 +61,8 @@ class Hinge(Separable):
 @dataclass(frozen=True, eq=False)
 class SquaredHinge(Separable):
     """f(x) = Σ_i max(0, 1 - label_i x_i)², the smooth relative of the hinge loss.
+
+    The prox is x + 2 step·label·max(0, 1 - label·x)/(1 + 2 step·label²).
 
     Args:
         label: ±1, as a rule; a number or an array of numbers other than 0.

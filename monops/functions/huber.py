@@ -14,7 +14,7 @@ from monops.functions.parameters import PARAMETER, greatest, require
 class Huber(Separable):
     """f(x) = Σ_i weight·h(x_i), h(x) = x²/2 where abs(x) ≤ delta, else delta·abs(x) - delta²/2.
 
-    The gradient is weight·clip(x, -delta, delta).
+    The prox is x - s·clip(x/(1 + s), -delta, delta) with s = step·weight, the gradient weight·clip(x, -delta, delta).
 
     Args:
         delta: where the square ends; a number or an array, in (0, ∞).

@@ -67,6 +67,8 @@ class GroupNorm(Function):
 class L2(GroupNorm):
     """f(x) = weight·‖x‖, the Euclidean norm of the point (not its square, for which see `SquaredL2`).
 
+    The prox shrinks x by the factor max(0, 1 - step·weight/‖x‖).
+
     Args:
         weight: in [0, ∞); a number, or an array with one number for each point: of length 1 on the axes of a point.
 

@@ -56,7 +56,7 @@ class ProjectiveSplitting(SplittingMethod):
         x = J_A(z - self.step * w)
         y = J_B(z + self.step * w)
         a, b = (z - x) / self.step - w, (z - y) / self.step + w
-        # The half-space ⟨(z, w), (a + b, x - y)⟩ ≤ ⟨x, a⟩ + ⟨y, b⟩, up to signs.
+        # Solutions lie in the half-space ⟨(z, w), (a + b, y - x)⟩ ≤ ⟨x, a⟩ + ⟨y, b⟩, onto which the state is projected.
         excess = per_sample((z - x) * (a + w) + (z - y) * (b - w), rank)
         size = per_sample((a + b) ** 2 + (x - y) ** 2, rank)
         length = excess / namespace(z).where(size > 0, size, 1.0)
