@@ -21,16 +21,20 @@ class Guarded(NamedTuple):
 
     Attributes:
         z: the proposed state.
-        safe: the method's own step from the best state so far.
+        best: the best state so far.
+        safe: the method's own step from there.
         size: ‖T z - z‖ there, but not below its rounding; one number a sample; ∞ where any is better.
         waits: how many proposals since then have not been better, one number a sample.
+        share: how much of the method's own step is taken when a proposal is refused next; one number a sample.
         memory: what proposals are made of.
     """
 
     z: Array
+    best: Array
     safe: Array
     size: Array
     waits: Array
+    share: Array
     memory: Any
 
 
@@ -46,8 +50,8 @@ class Accelerated(SplittingMethod):
     """z ← a proposal made from the steps T(z) of a method, safeguarded sample by sample.
 
     Proposals go on as long as ‖T z - z‖ falls, if not at each of them: after more than `patience` in a row that are not
-    better than the best before, a sample goes back there and takes the method's own step. So the states to which it
-    goes back are those of the method, and it converges wherever the method does.
+    better than the best before, a sample goes back there and takes the method's own step: the whole step, and half as
+    much each further time until there is a better state. So it converges wherever the method does, damped enough.
 
     A proposal so far away that rounding would hide ‖T z - z‖ there is replaced by T(z): without a solution, what is
     farthest would else pass for one.
@@ -94,8 +98,9 @@ class Accelerated(SplittingMethod):
         z = self.method.start(plan.inner, z0)
         require_one_array(self, z)
         size = norm(z, plan.rank)[(..., *(None,) * plan.rank)]
-        infinite = namespace(z).full_like(size, math.inf)
-        return Guarded(z, z, infinite, namespace(z).zeros_like(size), self.remember(z))
+        xp = namespace(z)
+        infinite = xp.full_like(size, math.inf)
+        return Guarded(z, z, z, infinite, xp.zeros_like(size), xp.ones_like(size), self.remember(z))
 
     def advance(self, plan: Plan, state: Guarded) -> Step:
         z, xp = state.z, namespace(state.z)
@@ -109,12 +114,17 @@ class Accelerated(SplittingMethod):
         proposal, memory = self.propose(plan, z, now.state, accepted, state.memory)
         length, plain = norm(proposal, plan.rank)[column], norm(now.state, plan.rank)[column]
         proposal = xp.where((rounding * length <= size) | (length <= 2 * plain), proposal, now.state)
+        retry = state.best + state.share * (state.safe - state.best)
         next_state = Guarded(
-            xp.where(accepted, proposal, state.safe),
-            xp.where(is_better, now.state, state.safe),
-            xp.where(is_better, size, xp.where(accepted, state.size, math.inf)),
-            xp.where(accepted, waits, 0.0),
-            memory,
+            z=xp.where(accepted, proposal, retry),
+            best=xp.where(is_better, z, state.best),
+            safe=xp.where(is_better, now.state, state.safe),
+            size=xp.where(is_better, size, state.size),
+            waits=xp.where(accepted, waits, 0.0),
+            share=xp.clip(
+                xp.where(is_better, 2 * state.share, xp.where(accepted, state.share, state.share / 2)), None, 1.0
+            ),
+            memory=memory,
         )
         return Step(next_state, now.point, now.gap)
 

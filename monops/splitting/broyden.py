@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from monops.arrays import Array, namespace
 from monops.errors import OptionError
@@ -16,12 +16,12 @@ class Broyden(Accelerated):
     """z ← z - H F(z), F = z - T(z), with H an approximate inverse Jacobian, improved by one rank a step.
 
     The good update: H ← H + (s - H y) sᵀH/(sᵀH y) for s = z - z₋ and y = F - F₋, from H = I. Classical for deep
-    equilibrium models on top of `FixedPoint`; here on any method, and safeguarded by its step. A sample's updates are
-    forgotten when a proposal is refused.
+    equilibrium models on top of `FixedPoint`; here on any method, and safeguarded by its step: ‖F‖ may rise five times
+    in a row, as it often does before it falls. A sample's updates are forgotten when a proposal is refused.
 
     Args:
         method: whose steps T are used; its state has to be one array.
-        memory: how many updates are kept, ≥ 1; then it starts anew.
+        memory: how many updates are kept, ≥ 1; then it starts anew. They take two states each.
 
     Raises:
         OptionError: `memory` is outside its range.
@@ -38,7 +38,9 @@ class Broyden(Accelerated):
         'CONVERGED'
     """
 
-    memory: int = 20
+    patience: ClassVar[int] = 5
+
+    memory: int = 50
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,27 +57,13 @@ class Broyden(Accelerated):
             return Tz, (0, z, F, slots)
         count = 0 if count == self.memory else count
         updates = tuple(tuple(xp.where(accepted, v, 0.0) for v in pair) for pair in slots[:count])
+        left, right = (xp.stack(side) for side in zip(*updates, strict=True)) if updates else (F[None] * 0,) * 2
         s, y = z - z_before, F - F_before
-        Hy = _apply(updates, y, rank)
+        # With H = I + Σ u vᵀ, all u in `left` and all v in `right`.
+        Hy, HF = (x + (left * per_sample(right * x, rank)).sum(0) for x in (y, F))
         weight = per_sample(s * Hy, rank)
         usable = accepted & (abs(weight) > 1e-8 * per_sample(s * s, rank))
-        left = xp.where(usable, (s - Hy) / xp.where(usable, weight, 1.0), 0.0)
-        right = xp.where(usable, _apply_adjoint(updates, s, rank), 0.0)
-        updates = (*updates, (left, right))
-        return z - _apply(updates, F, rank), (count + 1, z, F, updates + slots[count + 1 :])
-
-
-def _apply(updates: Any, x: Array, rank: int) -> Array:
-    """(I + Σ u vᵀ) x."""
-    result = x
-    for u, v in updates:
-        result = result + u * per_sample(v * x, rank)
-    return result
-
-
-def _apply_adjoint(updates: Any, x: Array, rank: int) -> Array:
-    """(I + Σ v uᵀ) x."""
-    result = x
-    for u, v in updates:
-        result = result + v * per_sample(u * x, rank)
-    return result
+        u = xp.where(usable, (s - Hy) / xp.where(usable, weight, 1.0), 0.0)
+        v = xp.where(usable, s + (right * per_sample(left * s, rank)).sum(0), 0.0)
+        proposal = z - HF - u * per_sample(v * F, rank)
+        return proposal, (count + 1, z, F, (*updates, (u, v), *slots[count + 1 :]))
