@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy import special
 
-from monops.errors import DeviceError, DTypeError, NonFiniteError, ShapeError, SingularError, StepSizeError
+from monops.errors import DeviceError, DTypeError, NonFiniteError, ShapeError, StepSizeError
 
 Array: TypeAlias = Any  # a torch.Tensor or a numpy.ndarray
 DType: TypeAlias = Any  # a torch.dtype or a numpy.dtype
@@ -187,49 +187,6 @@ def known_true(flag: Array) -> bool:
         return bool(flag)
     except RuntimeError:
         return False
-
-
-def inverse(matrix: Array, symmetric: bool, what: str) -> Array:
-    """The inverse of `matrix` (*batch, n, n): by Cholesky where it is symmetric positive definite, else by LU.
-
-    Differentiable for tensors, to any order.
-
-    Raises:
-        SingularError: singular, or so near to it that no digit of the result would be right.
-        NonFiniteError: there is a NaN or an infinity in `matrix`.
-    """
-    try:
-        result = _cholesky_inverse(matrix) if symmetric else _lu_inverse(matrix)
-    except np.linalg.LinAlgError as error:
-        require_finite(matrix, what)
-        raise SingularError(f"{what} is singular: {error}") from error
-    one, plain = _one_norm(detach(matrix)), _one_norm(detach(result))
-    condition = one * plain
-    if known_true(~(condition < 1 / epsilon(matrix.dtype)).all()):  # NaN counts as singular
-        require_finite(matrix, what)
-        numbers = np.nan_to_num(to_numpy(condition).reshape(-1), nan=np.inf)
-        which = f"matrix {int(numbers.argmax())} of {numbers.size} " if numbers.size > 1 else ""
-        raise SingularError(f"{what} is singular: {which}has condition number {numbers.max():.1e}")
-    return result
-
-
-def _lu_inverse(matrix: Array) -> Array:
-    # inv_ex leaves the verdict to the caller's one look at the condition number, so a GPU is asked only once.
-    return torch.linalg.inv_ex(matrix).inverse if is_torch(matrix) else np.linalg.inv(matrix)
-
-
-def _cholesky_inverse(matrix: Array) -> Array:
-    if not is_torch(matrix):
-        return np.linalg.inv(matrix)
-    factor, info = torch.linalg.cholesky_ex(matrix)
-    return _lu_inverse(matrix) if known_true((info != 0).any()) else torch.cholesky_inverse(factor)
-
-
-def _one_norm(matrix: Array) -> Array:
-    if 0 in matrix.shape:
-        return matrix.new_zeros(()) if is_torch(matrix) else np.zeros(())
-    columns = abs(matrix).sum(-2)
-    return columns.amax(-1) if is_torch(matrix) else columns.max(-1)
 
 
 def require_finite(x: Array, what: str) -> None:

@@ -17,7 +17,7 @@ from monops.splitting import SplittingMethod
 
 def state_after(method: SplittingMethod, plan: Any, z: Array) -> Array:
     """The state one iteration after z."""
-    return method.advance(plan, z).state
+    return method.checked_advance(plan, z).state
 
 
 class CompiledSteps:

@@ -8,15 +8,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 
 from monops import compiled
-from monops.arrays import Array, Shape, detach, device_of, epsilon, full, is_torch, namespace, norm, to_numpy
+from monops.arrays import Array, Shape, detach, device_of, epsilon, full, namespace, norm, to_numpy
+from monops.batch import copy, rows_of, take
 from monops.compiled import CompiledSteps
 from monops.errors import OptionError, ShapeError
-from monops.linear import LinearOperator
-from monops.monotone import MonotoneOperator, Resolvent
-from monops.monotone.base import common_rank, take_rows
+from monops.monotone import MonotoneOperator
+from monops.monotone.base import common_rank
 from monops.result import History, Result, Status
 from monops.splitting import SplittingMethod, State
 from monops.splitting.state import each, first
@@ -97,7 +96,7 @@ class Loop:
     def run(
         self, max_steps: int, check_every: int, callback: Callback | None, compact: bool, compile: bool = False
     ) -> Result:
-        advance, plan = self.method.advance, self.plan
+        advance, plan = self.method.checked_advance, self.plan
         state_after = CompiledSteps() if compile else compiled.state_after
         state, steps = self.start, 0
         point = first(state)
@@ -233,7 +232,7 @@ class Loop:
         if not np.any(newly):
             return
         if self.aside is None:
-            self.aside = _copy(point), each(_copy, state)
+            self.aside = copy(point), each(copy, state)
         rows, *others = np.nonzero(newly)
         source = tuple(rows_of(i, point) for i in (rows, *others))
         target = (rows_of(self.rows[rows], point), *source[1:])
@@ -252,7 +251,7 @@ class Loop:
             return plan, state
         index = rows_of(np.flatnonzero(~done), first(state))
         try:
-            plan = _take(plan, index, (len(self.rows), *self.shape[1:]))
+            plan = take(plan, index, (len(self.rows), *self.shape[1:]))
         except NotImplementedError:
             return plan, state
         if self.scale.ndim == self.done.ndim and self.scale.shape[0] > 1:
@@ -285,27 +284,3 @@ class Loop:
             method=self.method,
             problem=(self.A, self.B),
         )
-
-
-def _take(plan: Any, index: Array, shape: Shape) -> Any:
-    if isinstance(plan, tuple):
-        taken = [_take(member, index, shape) for member in plan]
-        return type(plan)(*taken) if hasattr(plan, "_fields") else tuple(taken)
-    if isinstance(plan, float | int):
-        return plan
-    if isinstance(plan, torch.Tensor | np.ndarray):
-        return take_rows(plan, index, shape)
-    if isinstance(plan, LinearOperator):
-        return plan.take(index, shape)
-    if isinstance(plan, Resolvent | MonotoneOperator):
-        return plan.take(index, shape)
-    raise NotImplementedError(f"a plan with a {type(plan).__name__} keeps all samples")
-
-
-def rows_of(rows: np.ndarray, like: Array) -> Array:
-    """`rows` as an index for arrays such as `like`."""
-    return torch.as_tensor(rows, device=like.device) if is_torch(like) else rows
-
-
-def _copy(x: Array) -> Array:
-    return x.clone() if is_torch(x) else x.copy()

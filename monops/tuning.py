@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from monops.arrays import Array, check_array, device_of, epsilon, floating, is_torch, norm
+from monops.batch import rows_of
 from monops.errors import OptionError, ShapeError, StepSizeError
-from monops.loop import Loop, rows_of
+from monops.loop import Loop
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_domain, common_rank
 from monops.result import Result

@@ -12,13 +12,13 @@ PACKAGE = Path(__file__).parents[1] / "monops"
 
 # A part (a module of `monops`, or a subpackage) imports from its own line and the lines above it.
 LAYERS = [
-    {"errors", "arrays", "memory", "tree"},
+    {"errors", "arrays", "memory", "tree", "signatures", "inversion"},
     {"autodiff", "spaces"},
     {"linear"},
     {"functions"},
     {"monotone"},
     {"splitting"},
-    {"compiled", "result", "loop", "tuning", "solver", "counting"},
+    {"batch", "compiled", "result", "loop", "tuning", "solver", "counting"},
     {"implicit"},
     {"nn"},
     {"reference"},

@@ -53,8 +53,8 @@ from monops import (
     solve,
 )
 from monops.arrays import Array, norm, to_numpy
+from monops.batch import rows_of
 from monops.errors import ConditionError, MonopsError, NoResolventError, OptionError, StepSizeError
-from monops.loop import rows_of
 from monops.monotone import MonotoneOperator
 from monops.splitting import adaptive
 from monops.testing import catalogue

@@ -13,6 +13,7 @@ from monops.errors import NotSingleValuedError, OptionError, ShapeError
 from monops.functions.combinable import Combinable
 from monops.functions.parameters import Parametric, admit_parameters, require_fit
 from monops.linear import Diagonal, Identity, LinearOperator
+from monops.signatures import require_signatures
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,10 @@ class Function(Parametric, Combinable, ABC):
     """
 
     axes: int = field(default=1, kw_only=True)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        require_signatures(cls, __call__=("x",), prox=("x", "step"), prox_derivative=("x", "step"), gradient=("x",))
 
     def __post_init__(self) -> None:
         if not isinstance(self.axes, int) or self.axes < 0:

@@ -26,6 +26,8 @@ from monops.arrays import (
     to_numpy,
 )
 from monops.errors import DeviceError, DTypeError, OptionError, ShapeError, StepSizeError
+from monops.linear.shifted import Shifted
+from monops.signatures import require_signatures
 
 if TYPE_CHECKING:
     from monops.linear.krylov import Krylov
@@ -42,6 +44,10 @@ class LinearOperator(ABC):
     """
 
     __array_ufunc__ = None  # so that NumPy leaves `number * op` to op
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        require_signatures(cls, apply=("x",), adjoint=(), resolvent=("step",))
 
     @property
     @abstractmethod
@@ -296,22 +302,3 @@ def _require_compatible(left: LinearOperator, right: LinearOperator) -> None:
         raise DTypeError(f"operators of one dtype wanted, got {left.signature} and {right.signature}")
     if left.device != right.device:
         raise DeviceError(f"operators on one device wanted, got {left.signature} and {right.signature}")
-
-
-class Shifted:
-    """x ↦ op(x + before · b) + after · b; from the tenth use on op(x) + a constant, which is computed then.
-
-    The constant costs one application and spares one addition each time, so short solves go without.
-    """
-
-    def __init__(self, op: LinearOperator, b: Array, before: float, after: float) -> None:
-        self.op, self.b, self.before, self.after = op, b, before, after
-        self.uses, self.constant = 0, None
-
-    def __call__(self, x: Array) -> Array:
-        self.uses += 1
-        if self.uses < 10:
-            return add_multiple(self.op.apply(add_multiple(x, self.before, self.b)), self.after, self.b)
-        if self.constant is None:
-            self.constant = add_multiple(self.op.apply(self.before * self.b), self.after, self.b)
-        return self.op.apply(x) + self.constant

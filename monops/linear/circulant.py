@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach, inverse, parts, require_finite
+from monops.arrays import Array, DType, Shape, detach, parts, require_finite
 from monops.errors import ShapeError
+from monops.inversion import inverse
 from monops.linear import fourier
 from monops.linear.base import LinearOperator
 from monops.linear.frequency import FrequencyMap

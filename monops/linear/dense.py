@@ -15,12 +15,12 @@ from monops.arrays import (
     device_of,
     eye,
     floating,
-    inverse,
     is_torch,
     namespace,
     require_finite,
 )
 from monops.errors import ShapeError
+from monops.inversion import inverse
 from monops.linear.base import LinearOperator
 from monops.linear.diagonal import Diagonal
 from monops.linear.identity import Identity

@@ -10,6 +10,7 @@ from typing import Any
 from monops.arrays import Array, Shape, is_torch, norm, reflect
 from monops.errors import DTypeError, NotSingleValuedError, OptionError, ShapeError
 from monops.linear import Identity, LinearOperator
+from monops.signatures import require_signatures
 
 
 class Resolvent(ABC):
@@ -69,6 +70,10 @@ class MonotoneOperator(ABC):
     """
 
     __array_ufunc__ = None  # so that NumPy leaves `array + A` to A
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        require_signatures(cls, apply=("x",), resolvent=("step",), derivative=("x",))
 
     @property
     def domain(self) -> Shape | None:

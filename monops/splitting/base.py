@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 from monops.arrays import Array, require_step
 from monops.errors import ConditionError, OptionError, StepSizeError
 from monops.monotone import MonotoneOperator
+from monops.signatures import require_signatures
 from monops.splitting.state import State
 
 StepSize: TypeAlias = float | Literal["auto"]
@@ -60,6 +61,10 @@ class SplittingMethod(ABC):
         else:
             require_step(step, self, "step")
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        require_signatures(cls, prepare=("A", "B"), advance=("plan", "z"), start=("plan", "z0"), rate=("m", "L"))
+
     @abstractmethod
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Any:
         """What the steps need, computed once a solve: resolvents, say.
@@ -74,6 +79,23 @@ class SplittingMethod(ABC):
     @abstractmethod
     def advance(self, plan: Any, z: Array) -> Step:
         """One iteration from state z. Only + - * / and calls of operators, so torch and NumPy both run it."""
+
+    def checked_advance(self, plan: Any, z: State) -> Step:
+        """`advance`, once it is certain that it gave a `Step` whose gap is a function.
+
+        Raises:
+            OptionError: it did not.
+        """
+        step = self.advance(plan, z)
+        name = type(self).__name__
+        if not isinstance(step, Step):
+            raise OptionError(f"{name}.advance has to return a Step(state, point, gap), got a {type(step).__name__}")
+        if not callable(step.gap):
+            raise OptionError(
+                f"the gap of a Step is a function without arguments, called only when it is looked at, such as "
+                f"lambda: (z - y) / self.step; {name}.advance gave a {type(step.gap).__name__}"
+            )
+        return step
 
     def with_step(self, step: StepSize) -> Self:
         """The same method with another step size."""

@@ -1,0 +1,52 @@
+"""Inverses of matrices, and of batches of them, which are refused where no digit would be right."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from monops.arrays import Array, detach, epsilon, is_torch, known_true, require_finite, to_numpy
+from monops.errors import SingularError
+
+
+def inverse(matrix: Array, symmetric: bool, what: str) -> Array:
+    """The inverse of `matrix` (*batch, n, n): by Cholesky where it is symmetric positive definite, else by LU.
+
+    Differentiable for tensors, to any order.
+
+    Raises:
+        SingularError: singular, or so near to it that no digit of the result would be right.
+        NonFiniteError: there is a NaN or an infinity in `matrix`.
+    """
+    try:
+        result = _cholesky_inverse(matrix) if symmetric else _lu_inverse(matrix)
+    except np.linalg.LinAlgError as error:
+        require_finite(matrix, what)
+        raise SingularError(f"{what} is singular: {error}") from error
+    one, plain = _one_norm(detach(matrix)), _one_norm(detach(result))
+    condition = one * plain
+    if known_true(~(condition < 1 / epsilon(matrix.dtype)).all()):  # NaN counts as singular
+        require_finite(matrix, what)
+        numbers = np.nan_to_num(to_numpy(condition).reshape(-1), nan=np.inf)
+        which = f"matrix {int(numbers.argmax())} of {numbers.size} " if numbers.size > 1 else ""
+        raise SingularError(f"{what} is singular: {which}has condition number {numbers.max():.1e}")
+    return result
+
+
+def _lu_inverse(matrix: Array) -> Array:
+    # inv_ex leaves the verdict to the caller's one look at the condition number, so a GPU is asked only once.
+    return torch.linalg.inv_ex(matrix).inverse if is_torch(matrix) else np.linalg.inv(matrix)
+
+
+def _cholesky_inverse(matrix: Array) -> Array:
+    if not is_torch(matrix):
+        return np.linalg.inv(matrix)
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    return _lu_inverse(matrix) if known_true((info != 0).any()) else torch.cholesky_inverse(factor)
+
+
+def _one_norm(matrix: Array) -> Array:
+    if 0 in matrix.shape:
+        return matrix.new_zeros(()) if is_torch(matrix) else np.zeros(())
+    columns = abs(matrix).sum(-2)
+    return columns.amax(-1) if is_torch(matrix) else columns.max(-1)
