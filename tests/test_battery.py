@@ -185,6 +185,7 @@ class MyOperator(MonotoneOperator):
     L: float | None = None
     beta: float | None = None
     value_factor: float = 1.0
+    is_gradient: bool = False
 
     domain = property(lambda self: self.A.domain)
 
@@ -221,6 +222,7 @@ WRONG_MONOTONE: dict[str, tuple[dict[str, Any], str]] = {
     "values do not belong to the resolvent": ({"value_factor": 1.01}, r"\(x - J\(x\)\)/step"),
     "wrong derivative": ({"resolvent_options": {"derivative_factor": 0.99}}, "derivative of J"),
     "expands": ({"resolvent_options": {"value_factor": 1.5}}, "firmly|monotone|J at step"),
+    "is no gradient": ({"is_gradient": True}, "symmetric, as A.is_gradient says"),
     "takes other rows": ({"resolvent_options": {"takes_wrong_rows": True}}, "J.take"),
 }
 

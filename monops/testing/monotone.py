@@ -10,6 +10,7 @@ import torch
 
 from monops.arrays import Array, DType, Shape, is_torch, namespace, norm, to_numpy
 from monops.errors import NoResolventError, NotSingleValuedError, StepSizeError
+from monops.linear import LinearOperator
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.testing.laws import Laws, derivative_law, inner, loop_over_batch
 
@@ -36,7 +37,8 @@ def check_monotone_operator(
       likewise with A(x) where A is single-valued;
     - J at another step t maps p + t·v to p; where A is single-valued, v = A(p) too;
     - the resolvents of 2·A, of A⁻¹ (Moreau) and of A translated are what they should be;
-    - the derivatives of J and of A agree with difference quotients, and D = J' has ⟨d, D d⟩ ≥ ‖D d‖²;
+    - the derivatives of J and of A agree with difference quotients, and D = J' has ⟨d, D d⟩ ≥ ‖D d‖²; both are
+      symmetric where `is_gradient` says that A is the gradient of a function;
     - `take` leaves samples out: those that stay have the same values;
     - a batch is its samples one by one; dtype and library are kept, inputs left untouched, steps ≤ 0 refused.
 
@@ -79,6 +81,15 @@ def check_monotone_operator(
             _inequalities(laws, A, J, samples, p, step, rank)
             _inclusion(laws, A, samples, p, step, steps)
             _derivative(laws, J, samples, step, rank)
+            _symmetric(
+                laws,
+                A,
+                J.derivative(samples),
+                "the derivative of J",
+                laws.normal(*samples.shape),
+                rank,
+                f"step {step:g}",
+            )
             _worst_directions(laws, A, J, samples, step)
             _algebra(laws, A, samples, p, step)
         for step in (0.0, -1.0, math.nan, math.inf):
@@ -113,7 +124,17 @@ def _operator(laws: Laws, A: MonotoneOperator, x: Array, rank: int) -> None:
     _constants(laws, A, u - A(y), x - y, rank, "A(x)")
     if is_torch(x):
         d = laws.normal(*x.shape)
-        derivative_law(laws, "A.derivative(x) is the derivative of A", A, A.derivative(x)(d), x, d)
+        D = A.derivative(x)
+        derivative_law(laws, "A.derivative(x) is the derivative of A", A, D(d), x, d)
+        _symmetric(laws, A, D, "the derivative of A", d, rank, "")
+
+
+def _symmetric(laws: Laws, A: MonotoneOperator, D: LinearOperator, what: str, d: Array, rank: int, on: str) -> None:
+    """A gradient has a symmetric derivative, and so has its resolvent."""
+    if A.is_gradient:
+        e = laws.normal(*d.shape)
+        left, right, size = inner(D(d), e, rank), inner(d, D(e), rank), float(norm(D(d), d.ndim) + norm(d, d.ndim))
+        laws.equal(f"{what} is symmetric, as A.is_gradient says", left, right, on, scale=size)
 
 
 def _constants(laws: Laws, A: MonotoneOperator, w: Array, d: Array, rank: int, on: str) -> None:
