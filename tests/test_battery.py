@@ -149,6 +149,20 @@ def constant(value: Any) -> Any:
     return lambda self: value
 
 
+def test_functions_are_checked_in_the_libraries_that_they_are_for() -> None:
+    class TorchOnly(L1):
+        def _prox(self, x: Array, step: float) -> Array:
+            return torch.sign(x) * torch.relu(abs(x) - step * self.weight)
+
+    check_function(TorchOnly(), dtype=D)
+    with pytest.raises(TypeError) as caught:
+        check_function(TorchOnly())
+    assert "dtype=torch.float64" in caught.value.__notes__[-1]
+    check_function(L1(np.full(1, 0.5)))
+    check_function(L1(np.full(1, 0.5)).translate(np.ones(5)))
+    check_function(L1(torch.full((1,), 0.5, dtype=D)))
+
+
 def test_functions_at_given_points() -> None:
     """For parameters of a certain shape; and where a person wants the check to be."""
     f = L1(torch.tensor([0.1, 2.0, 0.7], dtype=D))

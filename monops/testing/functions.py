@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from monops import tree
 from monops.arrays import Array, DType, epsilon, is_torch, namespace, norm, to_numpy
 from monops.errors import NotSingleValuedError, StepSizeError
 from monops.functions import Function
-from monops.testing.laws import Laws, derivative_law, inner, loop_over_batch
+from monops.testing.laws import BrokenLaw, Laws, derivative_law, inner, loop_over_batch
 
 STEPS = (0.1, 1.0, 7.0)
 
@@ -23,7 +25,7 @@ def check_function(
     samples: Array | None = None,
     *,
     steps: Sequence[float] = STEPS,
-    dtype: DType = torch.float64,
+    dtype: DType | None = None,
     seed: int = 0,
     tol: float | None = None,
 ) -> None:
@@ -46,7 +48,8 @@ def check_function(
         f: what to check.
         samples: points (k, *domain) to check at, k ≥ 2; normal numbers unless given.
         steps: at which steps of the prox.
-        dtype: of the points, torch's or NumPy's, unless they are given.
+        dtype: of the points, torch's or NumPy's, unless they are given; float64 of both, one after the other, where f
+            holds no arrays, else of the library of these.
         seed: of the random numbers.
         tol: largest relative error; the dtype's ε to the power ⅔ unless given.
 
@@ -57,6 +60,15 @@ def check_function(
         >>> from monops import L1
         >>> check_function(L1(0.3))
     """
+    if samples is None and dtype is None:
+        for library in _libraries(f):
+            try:
+                check_function(f, steps=steps, dtype=library, seed=seed, tol=tol)
+            except Exception as error:
+                if library is np.float64 and not isinstance(error, BrokenLaw):
+                    error.add_note("on NumPy arrays; a function for tensors alone is checked with dtype=torch.float64")
+                raise
+        return
     dtype = dtype if samples is None else samples.dtype
     laws = Laws.of(f, seed, dtype, getattr(samples, "device", None), tol)
     x = laws.normal(20, *(5, 3, 2, 1)[: f.axes], scale=2.0) if samples is None else samples
@@ -77,6 +89,20 @@ def check_function(
         for step in (0.0, -1.0, math.nan, math.inf):
             with laws.refused("a step outside of (0, ∞) is refused", StepSizeError, _at(step)):
                 f.prox(x, step)
+
+
+def _libraries(f: Function) -> tuple[DType, ...]:
+    """The dtypes of the points to try: those of the arrays in f, or any."""
+    if tree.flatten(f).leaves:
+        return (torch.float64,)
+    return (np.float64,) if _holds_arrays(f) else (torch.float64, np.float64)
+
+
+def _holds_arrays(value: Any) -> bool:
+    """Whether there is a NumPy array in it: a dataclass, a tuple or an array."""
+    if isinstance(value, tuple):
+        return any(map(_holds_arrays, value))
+    return isinstance(value, np.ndarray) or (is_dataclass(value) and _holds_arrays(tuple(vars(value).values())))
 
 
 def _at(step: float) -> str:
