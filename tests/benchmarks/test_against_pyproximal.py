@@ -21,6 +21,7 @@ from monops import (
     ChambollePock,
     CircularConv,
     Dense,
+    FiniteDifference,
     FromCallable,
     LinearOperator,
     NonNegative,
@@ -128,14 +129,11 @@ def test_dense_least_squares(penalty: str, rows: int, columns: int, batch: int, 
 
 
 def blur(side: int) -> tuple[np.ndarray, LinearOperator, LinearOperator]:
-    """A kernel, and the blur and the periodic forward differences as circular convolutions."""
+    """A kernel, and the blur and the periodic forward differences."""
     line = np.exp(-0.5 * (np.arange(-4, 5) / 1.5) ** 2)
     kernel = np.outer(line, line) / line.sum() ** 2
-    differences = torch.zeros(2, 1, 3, 3, dtype=D)
-    differences[:, 0, 1, 1] = -1
-    differences[0, 0, 2, 1] = differences[1, 0, 1, 2] = 1
     H = CircularConv(torch.as_tensor(kernel)[None, None], (side, side))
-    return kernel, H, CircularConv(differences, (side, side))
+    return kernel, H, FiniteDifference((1, side, side), (1, 2), periodic=True, dtype=D)
 
 
 def convolve(x: np.ndarray, symbol: np.ndarray) -> np.ndarray:
@@ -199,7 +197,7 @@ def test_deblurring_by_total_variation(side: int, batch: int, interleave: Timer)
     sigma = 0.99 / (8 * tau)
     b = H.H(torch.as_tensor(data)[:, None])
     A = Affine(H.H @ H, b, claim=0.0)
-    B = Subdifferential(L1(weight, axes=3)).precompose(gradient)
+    B = Subdifferential(L1(weight, axes=4)).precompose(gradient)
     run = ours(ChambollePock(tau, sigma), A, B, torch.zeros_like(b))
 
     shape, size = (side, side), side * side

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from monops import Anderson, FixedPoint, PeacemanRachford, SemismoothNewton, SplittingMethod, solve, tune
+from monops import Anderson, Broyden, FixedPoint, PeacemanRachford, SemismoothNewton, SplittingMethod, solve, tune
 from monops.data import digits
 from monops.nn import Equilibrium, MonotoneDense
 
@@ -79,8 +79,10 @@ def test_calls_and_seconds_to_a_true_error(m: float, interleave: Timer) -> None:
     contenders = {
         "Peaceman-Rachford, tuned": ours(splitting),
         "Anderson on it": ours(Anderson(splitting)),
+        "Broyden on it": ours(Broyden(splitting)),
         "semismooth Newton": ours(SemismoothNewton(splitting.step)),
         "Anderson on the plain iteration": ours(Anderson(FixedPoint(0.5))),
+        "Broyden on the plain iteration": ours(Broyden(FixedPoint(1.0))),
         "torchdeq: Anderson": theirs(solvers.anderson_solver),
         "torchdeq: Broyden": theirs(solvers.broyden_solver),
         "torchdeq: plain iteration": theirs(solvers.fixed_point_iter),
