@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from monops.arrays import Array, namespace
+from monops.arrays import Array, known_true, namespace
 from monops.errors import OptionError
 from monops.splitting.accelerated import Accelerated, Plan
 from monops.splitting.state import per_sample
@@ -56,7 +56,9 @@ class Broyden(Accelerated):
         if count < 0:
             return Tz, (0, z, F, slots)
         count = 0 if count == self.memory else count
-        updates = tuple(tuple(xp.where(accepted, v, 0.0) for v in pair) for pair in slots[:count])
+        updates = slots[:count]
+        if not known_true(accepted.all()):
+            updates = tuple(tuple(xp.where(accepted, v, 0.0) for v in pair) for pair in updates)
         left, right = (xp.stack(side) for side in zip(*updates, strict=True)) if updates else (F[None] * 0,) * 2
         s, y = z - z_before, F - F_before
         # With H = I + Σ u vᵀ, all u in `left` and all v in `right`.
