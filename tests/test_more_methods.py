@@ -396,6 +396,17 @@ TALL = Dense(torch.ones(3, 2))
         (lambda: solve(DavisYin(9.0), A_PLAIN, RELU), StepSizeError, r"\(0, 2β\)"),
         (lambda: solve(ProximalPoint(1.0), A_PLAIN, RELU), NoResolventError, "not known"),
         (lambda: solve(Relaxed(PeacemanRachford(0.1), 1.5), A_PLAIN, RELU), OptionError, r"\(0, 1\)"),
+        (
+            lambda: solve(Relaxed(Extragradient(0.1), 1.5), A_PLAIN, RELU),
+            OptionError,
+            r"\(0, 1\] for Extragradient, which",
+        ),
+        (
+            lambda: solve(Relaxed(FISTA(0.1, allow_unproven=True), 0.5), A_PLAIN, RELU),
+            ConditionError,
+            "what FISTA remem",
+        ),
+        (lambda: solve(Relaxed(Halpern(PeacemanRachford(0.1)), 0.5), A_PLAIN, RELU), ConditionError, "remembers in it"),
         (lambda: solve(Anderson(ChambollePock(0.1)), A_PLAIN, RELU), ConditionError, "one array.*PrimalDual"),
         (lambda: solve(Halpern(ADMM(0.1)), A_PLAIN, RELU), ConditionError, "one array.*Multipliers"),
         (lambda: Relaxed(PeacemanRachford(), 2.0), OptionError, r"\(0, 2\), got 2"),
@@ -411,3 +422,9 @@ TALL = Dense(torch.ones(3, 2))
 def test_conditions_are_named(run: Callable[[], Any], error: type[MonopsError], match: str) -> None:
     with pytest.raises(error, match=match):
         run()
+
+
+def test_davis_yin_steps_are_not_averaged_beyond_its_bound() -> None:
+    A = A_PLAIN + Subdifferential(SquaredL2(4.0))
+    for step, averaged in ((0.25, 2 * 0.25 / (4 * 0.25 - 0.25)), (0.5, None), (1.0, None), (3.0, None)):
+        assert DavisYin(step).averagedness(A, RELU) == averaged

@@ -59,6 +59,8 @@ class Accelerated(SplittingMethod):
     Subclasses provide `propose`, and `remember` for what it needs in the beginning.
     """
 
+    remembers: ClassVar[bool] = True
+
     patience: ClassVar[int] = 0
 
     method: SplittingMethod

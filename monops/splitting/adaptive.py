@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -51,6 +51,8 @@ class AdaptiveForwardBackward(SplittingMethod):
         >>> AdaptiveForwardBackward().first_step
         0.001
     """
+
+    remembers: ClassVar[bool] = True
 
     first_step: float = 1e-3
     allow_unproven: bool = False

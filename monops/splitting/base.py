@@ -52,6 +52,8 @@ class SplittingMethod(ABC):
     gap_is_step: ClassVar[bool] = False
     # Whether every point is a value of J_B at the method's step: then zeros that B makes are exact in it, for example.
     point_is_value: ClassVar[bool] = False
+    # Whether states hold more than the unknowns: earlier points or counters, which must not be mixed with later ones.
+    remembers: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         step = getattr(self, "step", 1.0)

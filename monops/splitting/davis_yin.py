@@ -50,7 +50,9 @@ class DavisYin(SplittingMethod):
 
     def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
         beta = two_terms(A)[1].cocoercivity
-        return 2 * beta / (4 * beta - self._numeric_step()) if beta < math.inf else 0.5
+        if math.isinf(beta):
+            return 0.5
+        return 2 * beta / (4 * beta - self._numeric_step()) if 0 < self._numeric_step() < 2 * beta else None
 
     def best_step(self, m: float, L: float) -> float | None:
         return m / L**2 if m > 0 and 0 < L < math.inf else None

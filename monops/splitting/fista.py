@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from monops.arrays import Array, device_of, full, namespace
 from monops.monotone import MonotoneOperator
@@ -45,6 +45,8 @@ class FISTA(SplittingMethod):
         >>> FISTA("auto").best_step(m=0.0, L=4.0)
         0.25
     """
+
+    remembers: ClassVar[bool] = True
 
     step: StepSize = 1.0
     restart: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from monops.arrays import Array, device_of, full, namespace, norm
 from monops.errors import ConditionError, OptionError
@@ -46,6 +46,8 @@ class Halpern(SplittingMethod):
         >>> Halpern(DouglasRachford(0.5)).step
         0.5
     """
+
+    remembers: ClassVar[bool] = True
 
     method: SplittingMethod
     restart: float | None = 0.5

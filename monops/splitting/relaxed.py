@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monops.arrays import Array
-from monops.errors import OptionError
+from monops.errors import ConditionError, OptionError
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.state import State, each
@@ -27,6 +27,7 @@ class Relaxed(SplittingMethod):
 
     Raises:
         OptionError: λ is outside its range, or, from `prepare`, not in (0, 1/a).
+        ConditionError: from `start`, if the method remembers more than the unknowns, as `FISTA` and `Anderson` do.
 
     Source: Krasnosel'skiĭ 1955, Mann 1953; Bauschke & Combettes 2017, proposition 5.16. Rate: ``|1 - λ|`` + λ times
     that of the method.
@@ -61,15 +62,25 @@ class Relaxed(SplittingMethod):
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Any:
         averaged = self.method.averagedness(A, B)
         if self.relaxation > 1 and not (averaged is not None and self.relaxation < 1 / averaged):
-            limit = 1.0 if averaged is None else 1 / averaged
+            name = type(self.method).__name__
+            if averaged is None:
+                raise OptionError(
+                    f"Relaxed wants a relaxation in (0, 1] for {name}, which does not say how averaged its steps are, "
+                    f"got {self.relaxation}; damp it, or take a method such as DouglasRachford, whose steps may be "
+                    f"overrelaxed"
+                )
             raise OptionError(
-                f"Relaxed wants a relaxation in (0, {limit:.6g}) for steps of {type(self.method).__name__} here, got "
-                f"{self.relaxation}"
+                f"Relaxed wants a relaxation in (0, {1 / averaged:.6g}) for steps of {name} here, got {self.relaxation}"
             )
         method = self.method.unguarded() if self.relaxation < 1 else self.method
         return method.prepare(A, B)
 
     def start(self, plan: Any, z0: Array) -> State:
+        if self.method.remembers:
+            raise ConditionError(
+                f"Relaxed mixes states with the next ones, which spoils what {type(self.method).__name__} remembers "
+                f"in it; relax the method that it wraps, if it wraps one"
+            )
         return self.method.start(plan, z0)
 
     def advance(self, plan: Any, z: State) -> Step:
