@@ -135,7 +135,8 @@ class _Implicit(torch.autograd.Function):
         lifted = [
             t if dim is None else _lift(t, axes, one) for t, dim, axes in zip(mapped, dims, flat.axes, strict=True)
         ]
-        out = solve_implicitly(flat.rebuild(lifted))
+        # Fresh, since what is kept for these numbers would not do for the mapped ones, nor the other way round.
+        out = solve_implicitly(flat.rebuild(lifted, fresh=True))
         return out.expand(info.batch_size, *one.batch, *one.domain), 0
 
 

@@ -295,3 +295,17 @@ def test_what_has_no_resolvent_is_refused_before_the_solve(monkeypatch: pytest.M
         with pytest.raises(NoResolventError, match=r"through the resolvent of B: .*; solve gives the solution without"):
             equilibrium(ChambollePock("auto"), A, B)
     assert solves == []
+
+
+def test_a_mapped_solve_leaves_no_factors_behind() -> None:
+    """What is kept for the mapped matrices, all at once, would not do for one of them."""
+    matrices, b = 2 * torch.eye(4, dtype=D) + 0.3 * torch.randn(3, 4, 4, dtype=D).triu(1), torch.ones(4, dtype=D)
+
+    def both(M: torch.Tensor) -> torch.Tensor:
+        A = Affine(Dense(M), b).factored()
+        z = equilibrium(PeacemanRachford(0.5), A, tanh, tol=1e-10).point
+        other = equilibrium(PeacemanRachford(0.5), A, Subdifferential(ReLU()), tol=1e-10).point
+        return torch.stack([z, other, A.resolvent(0.5)(b)])
+
+    want = torch.stack([both(M) for M in matrices])
+    torch.testing.assert_close(torch.func.vmap(both)(matrices), want, rtol=0, atol=1e-8)
