@@ -51,7 +51,8 @@ def require_gradient(method: object, A: MonotoneOperator) -> None:
     if not A.is_gradient:
         raise ConditionError(
             f"{type(method).__name__} wants the gradient of a convex function as A, such as Affine(M, b) with a "
-            f"symmetric M or Subdifferential(f) of a smooth f; {type(A).__name__} is not known to be one"
+            f"symmetric M or Subdifferential(f) of a smooth f; {type(A).__name__} is not known to be one (a matrix is "
+            f"known to be symmetric as K.H @ K, or by Dense(matrix, symmetric=True))"
         )
 
 
