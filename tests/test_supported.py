@@ -106,3 +106,10 @@ def test_reflections_are_those_of_the_prox(function: Any, ones: Any) -> None:
         before = z.clone()
         torch.testing.assert_close(f.reflection_at(0.7)(z), 2 * f.prox(z, 0.7) - z, rtol=0, atol=1e-15)
         assert torch.equal(z, before)
+
+
+def test_masks_may_be_mapped() -> None:
+    masks = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    x = torch.tensor([-1.0, 2.0, 3.0])
+    got = torch.func.vmap(lambda mask: Supported(ReLU(), mask).reflection_at(0.7)(x))(masks)
+    assert got.tolist() == [[1.0, -2.0, 3.0], [1.0, 2.0, 3.0]]

@@ -99,7 +99,10 @@ class Supported(Separable):
 
 def _outside(mask: torch.Tensor) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None:
     """What writes -x into y wherever the mask is zero; None where that is neither around a box nor on a single axis."""
-    inside = to_numpy(mask) == 1
+    try:
+        inside = to_numpy(mask) == 1
+    except RuntimeError:  # inside torch.func.vmap over masks, whose numbers cannot be read
+        return None
     if inside.ndim == 1:
         index = torch.as_tensor(np.flatnonzero(~inside), device=mask.device)
 
