@@ -407,8 +407,8 @@ TALL = Dense(torch.ones(3, 2))
             "what FISTA remem",
         ),
         (lambda: solve(Relaxed(Halpern(PeacemanRachford(0.1)), 0.5), A_PLAIN, RELU), ConditionError, "remembers in it"),
-        (lambda: solve(Anderson(ChambollePock(0.1)), A_PLAIN, RELU), ConditionError, "one array.*PrimalDual"),
-        (lambda: solve(Halpern(ADMM(0.1)), A_PLAIN, RELU), ConditionError, "one array.*Multipliers"),
+        (lambda: solve(Anderson(FISTA(0.1, allow_unproven=True)), A_PLAIN, RELU), ConditionError, "unknowns.*Inertial"),
+        (lambda: solve(Halpern(Anderson(PeacemanRachford(0.1))), A_PLAIN, RELU), ConditionError, "unknowns.*Guarded"),
         (lambda: Relaxed(PeacemanRachford(), 2.0), OptionError, r"\(0, 2\), got 2"),
         (lambda: Relaxed(3.0), OptionError, "wants a SplittingMethod"),  # type: ignore[arg-type]
         (lambda: Halpern(PeacemanRachford(), restart=1.0), OptionError, "restart"),

@@ -13,7 +13,10 @@ from monops.errors import OptionError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.halpern import require_one_array
+from monops.splitting.state import State, pack, require_unknowns, unpack
+
+# A smaller share of the method's own step is not tried.
+LEAST_SHARE = 2.0**-10
 
 
 class Guarded(NamedTuple):
@@ -21,7 +24,7 @@ class Guarded(NamedTuple):
 
     Attributes:
         z: the proposed state.
-        best: the best state so far.
+        best: the best state so far, as one array.
         safe: the method's own step from there.
         size: ‖T z - z‖ there, but not below its rounding; one number a sample; ∞ where any is better.
         waits: how many proposals since then have not been better, one number a sample.
@@ -29,17 +32,19 @@ class Guarded(NamedTuple):
         memory: what proposals are made of.
     """
 
-    z: Array
+    z: State
     best: Array
     safe: Array
     size: Array
     waits: Array
     share: Array
+    owed: Array
+    grace: Array
     memory: Any
 
 
 class Plan(NamedTuple):
-    """The plan of the method inside, and how many trailing axes make a point."""
+    """The plan of the method inside, and how many trailing axes make a point (of a state as one array: a sample)."""
 
     inner: Any
     rank: int
@@ -51,7 +56,9 @@ class Accelerated(SplittingMethod):
 
     Proposals go on as long as ‖T z - z‖ falls, if not at each of them: after more than `patience` in a row that are not
     better than the best before, a sample goes back there and takes the method's own step: the whole step, and half as
-    much each further time until there is a better state. So it converges wherever the method does, damped enough.
+    much each further time until there is a better state. Where not even a thousandth is better, the method's own steps
+    are taken as they are: one, and twice as many each time that this happens. So it converges wherever the method does,
+    and where the method does only if it is damped.
 
     A proposal so far away that rounding would hide ‖T z - z‖ there is replaced by T(z): without a solution, what is
     farthest would else pass for one.
@@ -83,8 +90,8 @@ class Accelerated(SplittingMethod):
 
         Args:
             plan: what `prepare` gave.
-            z: the state.
-            Tz: the method's step from there.
+            z: the state, as one array.
+            Tz: the method's step from there, likewise.
             accepted: which samples go on from z; for the others the proposal is not used. Shape (*batch, 1, …).
             memory: what the last call remembered.
         """
@@ -97,35 +104,38 @@ class Accelerated(SplittingMethod):
         return Plan(self.method.prepare(A, B), common_rank(A, B))
 
     def start(self, plan: Plan, z0: Array) -> Guarded:
-        z = self.method.start(plan.inner, z0)
-        require_one_array(self, z)
-        size = norm(z, plan.rank)[(..., *(None,) * plan.rank)]
+        state = self.method.start(plan.inner, z0)
+        require_unknowns(self, state, plan.rank)
+        z, rank = pack(state, plan.rank)
+        size = norm(z, rank)[(..., *(None,) * rank)]
         xp = namespace(z)
-        infinite = xp.full_like(size, math.inf)
-        return Guarded(z, z, z, infinite, xp.zeros_like(size), xp.ones_like(size), self.remember(z))
+        one = xp.ones_like(size)
+        return Guarded(state, z, z, math.inf * one, 0 * one, one, 0 * one, one, self.remember(z))
 
     def advance(self, plan: Plan, state: Guarded) -> Step:
-        z, xp = state.z, namespace(state.z)
-        now = self.method.advance(plan.inner, z)
-        column = (..., *(None,) * plan.rank)
-        rounding = 10 * epsilon(z.dtype)
-        size = xp.maximum(norm(now.state - z, plan.rank), rounding * norm(z, plan.rank))[column]
-        is_better = (size <= state.size) | ~(state.size < math.inf)
+        now = self.method.advance(plan.inner, state.z)
+        (z, rank), (Tz, _) = pack(state.z, plan.rank), pack(now.state, plan.rank)
+        xp, column, rounding = namespace(z), (..., *(None,) * rank), 10 * epsilon(z.dtype)
+        size = xp.maximum(norm(Tz - z, rank), rounding * norm(z, rank))[column]
+        is_better = (size <= state.size) | ~(state.size < math.inf) | ((state.owed > 0) & (size < math.inf))
         waits = xp.where(is_better, 0.0, state.waits + 1)
         accepted = (waits <= self.patience) & (is_better | (size < math.inf))
-        proposal, memory = self.propose(plan, z, now.state, accepted, state.memory)
-        length, plain = norm(proposal, plan.rank)[column], norm(now.state, plan.rank)[column]
-        proposal = xp.where((rounding * length <= size) | (length <= 2 * plain), proposal, now.state)
-        retry = state.best + state.share * (state.safe - state.best)
+        proposal, memory = self.propose(Plan(plan.inner, rank), z, Tz, accepted, state.memory)
+        length, plain = norm(proposal, rank)[column], norm(Tz, rank)[column]
+        proposal = xp.where((rounding * length <= size) | (length <= 2 * plain), proposal, Tz)
+        gives_in = ~accepted & (state.share < LEAST_SHARE)
+        share = xp.where(gives_in, 1.0, state.share)
+        owed = xp.where(gives_in, state.grace, xp.clip(state.owed - 1, 0.0, None))
+        retry = state.best + share * (state.safe - state.best)
         next_state = Guarded(
-            z=xp.where(accepted, proposal, retry),
+            z=unpack(xp.where(accepted, xp.where(owed > 0, Tz, proposal), retry), state.z),
             best=xp.where(is_better, z, state.best),
-            safe=xp.where(is_better, now.state, state.safe),
+            safe=xp.where(is_better, Tz, state.safe),
             size=xp.where(is_better, size, state.size),
             waits=xp.where(accepted, waits, 0.0),
-            share=xp.clip(
-                xp.where(is_better, 2 * state.share, xp.where(accepted, state.share, state.share / 2)), None, 1.0
-            ),
+            share=xp.clip(xp.where(is_better, 2 * share, xp.where(accepted | gives_in, share, share / 2)), None, 1.0),
+            owed=owed,
+            grace=xp.where(gives_in, 2 * state.grace, state.grace),
             memory=memory,
         )
         return Step(next_state, now.point, now.gap)

@@ -19,12 +19,12 @@ class Anderson(Accelerated):
     normal equations, regularised at the level of rounding, so a singular system does no harm.
 
     Args:
-        method: whose steps T are accelerated; its state has to be one array.
+        method: whose steps T are accelerated.
         memory: how many differences are kept, ≥ 1.
 
     Raises:
         OptionError: `memory` is outside its range.
-        ConditionError: from `start`, if the method's state is not one array.
+        ConditionError: from `start`, if the method's state holds more than unknowns, as that of `FISTA` does.
 
     Source: Anderson 1965; Walker & Ni 2011 (*Anderson acceleration for fixed-point iterations*), algorithm AA.
     Safeguard in the spirit of Zhang, O'Donoghue & Boyd 2020.

@@ -20,12 +20,12 @@ class Broyden(Accelerated):
     in a row, as it often does before it falls. A sample's updates are forgotten when a proposal is refused.
 
     Args:
-        method: whose steps T are used; its state has to be one array.
+        method: whose steps T are used.
         memory: how many updates are kept, ≥ 1; then it starts anew. They take two states each.
 
     Raises:
         OptionError: `memory` is outside its range.
-        ConditionError: from `start`, if the method's state is not one array.
+        ConditionError: from `start`, if the method's state holds more than unknowns, as that of `FISTA` does.
 
     Source: Broyden 1965 (*A class of methods for solving nonlinear simultaneous equations*); Bai, Kolter & Koltun 2019,
     for equilibrium models.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from monops.arrays import Array
 from monops.monotone import MonotoneOperator, Resolvent
@@ -36,8 +36,6 @@ class ForwardReflectedBackward(SplittingMethod):
         >>> round(ForwardReflectedBackward("auto").best_step(m=1.0, L=2.0), 4)
         0.225
     """
-
-    remembers: ClassVar[bool] = True
 
     step: StepSize = 1.0
     allow_unproven: bool = False

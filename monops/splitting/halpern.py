@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from monops.arrays import Array, device_of, full, namespace, norm
-from monops.errors import ConditionError, OptionError
+from monops.errors import OptionError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
 from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.splitting.state import State, pack, require_unknowns, unpack
 
 
 class Anchored(NamedTuple):
-    """A state; its anchor; steps since the anchor was set; and ‖T z - z‖ at the anchor. Numbers one a sample."""
+    """A state; its anchor, as one array; steps since it was set; and ‖T z - z‖ there. Numbers one a sample."""
 
-    z: Array
+    z: State
     anchor: Array
     steps: Array
     size: Array
@@ -32,12 +33,12 @@ class Halpern(SplittingMethod):
     of what it was at the anchor, the sample's anchor is moved to where it is.
 
     Args:
-        method: whose steps are anchored; its state has to be one array.
+        method: whose steps are anchored.
         restart: the share in (0, 1), or None to keep the first anchor.
 
     Raises:
         OptionError: `restart` is outside its range.
-        ConditionError: from `start`, if the method's state is not one array.
+        ConditionError: from `start`, if the method's state holds more than unknowns, as that of `FISTA` does.
 
     Source: Halpern 1967; Lieder 2021 (*On the convergence rate of the Halpern-iteration*), theorem 2.1.
 
@@ -70,35 +71,28 @@ class Halpern(SplittingMethod):
 
     def start(self, plan: tuple[Any, int], z0: Array) -> Anchored:
         inner, rank = plan
-        z = self.method.start(inner, z0)
-        require_one_array(self, z)
+        state = self.method.start(inner, z0)
+        require_unknowns(self, state, rank)
+        z, rank = pack(state, rank)
         one = full((*z.shape[: z.ndim - rank], *(1,) * rank), 1.0, z.dtype, device_of(z))
-        return Anchored(z, z, 0 * one, math.inf * one)
+        return Anchored(state, z, 0 * one, math.inf * one)
 
     def advance(self, plan: tuple[Any, int], state: Anchored) -> Step:
         inner, rank = plan
-        z, anchor, k, size = state
-        now = self.method.advance(inner, z)
+        _, anchor, k, size = state
+        now = self.method.advance(inner, state.z)
+        (z, rank), (Tz, _) = pack(state.z, rank), pack(now.state, rank)
         if self.restart is not None:
             xp = namespace(z)
-            moved = norm(now.state - z, rank)[(..., *(None,) * rank)]
+            moved = norm(Tz - z, rank)[(..., *(None,) * rank)]
             again = (moved <= self.restart * size) & (k > 0)
             anchor, k = xp.where(again, z, anchor), xp.where(again, 0 * k, k)
             size = xp.where(k == 0, moved, size)
-        z_next = now.state + (anchor - now.state) / (k + 2)
-        return Step(Anchored(z_next, anchor, k + 1, size), now.point, now.gap)
+        z_next = Tz + (anchor - Tz) / (k + 2)
+        return Step(Anchored(unpack(z_next, state.z), anchor, k + 1, size), now.point, now.gap)
 
     def best_step(self, m: float, L: float) -> float | None:
         return self.method.best_step(m, L)
 
     def starting_step(self, A: MonotoneOperator) -> float | None:
         return self.method.starting_step(A)
-
-
-def require_one_array(method: Any, state: Any) -> None:
-    """Raise unless the state of the method inside is one array."""
-    if isinstance(state, tuple):
-        raise ConditionError(
-            f"{type(method).__name__} wants a method whose state is one array, such as DouglasRachford(); "
-            f"{type(method.method).__name__} has a {type(state).__name__}"
-        )
