@@ -43,7 +43,7 @@ by_name: dict[str, Any] = {"ids": lambda thing: thing.__name__}
 QUIET: dict[str, Any] = {"check_every": 1, "max_steps": 20000, "warn": False}
 
 
-def lasso(kind: str) -> tuple[Affine, Subdifferential]:
+def lasso(kind: str) -> tuple[Affine, MonotoneOperator]:
     """½‖x - b‖² + 0.3 ‖K x‖₁ for five vectors b, of which one is nearly solved at the start: 12 unknowns and 8 more."""
     draw = draw_of(kind)
     b = draw.array(5, 12)
