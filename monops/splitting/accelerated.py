@@ -29,6 +29,8 @@ class Guarded(NamedTuple):
         size: ‖T z - z‖ there, but not below its rounding; one number a sample; ∞ where any is better.
         waits: how many proposals since then have not been better, one number a sample.
         share: how much of the method's own step is taken when a proposal is refused next; one number a sample.
+        owed: how many of the method's own steps, taken as they are, are still to be judged better; one number a sample.
+        grace: how many there will be, the next time that damping does not help; one number a sample.
         memory: what proposals are made of.
     """
 
