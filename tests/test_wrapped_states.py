@@ -25,6 +25,7 @@ from monops import (
     LinearizedADMM,
     PeacemanRachford,
     ProjectiveSplitting,
+    Relaxed,
     ReLU,
     SplittingMethod,
     Step,
@@ -79,6 +80,17 @@ def test_methods_that_carry_two_arrays_are_accelerated(wrap: type[Any], base: Sp
     assert wrapped.status.name == "CONVERGED"
     torch.testing.assert_close(wrapped.point, plain.point, rtol=0, atol=1e-5)
     assert wrap is Halpern or wrapped.steps < most * plain.steps
+
+
+def test_relaxation_of_a_state_of_two_arrays_takes_longer_by_its_share() -> None:
+    torch.manual_seed(0)
+    half, skew = torch.randn(2, 10, 10, dtype=D) / 3
+    M = 0.05 * torch.eye(10, dtype=D) + 0.1 * half @ half.mT + 3 * (skew - skew.mT)
+    A, B = Affine(Dense(M), torch.randn(4, 10, dtype=D)), Subdifferential(ReLU())
+    base = ForwardReflectedBackward(0.45 / A.lipschitz)
+    plain, halved = (solve(way, A, B, tol=1e-7, max_steps=4000) for way in (base, Relaxed(base, 0.5)))
+    assert 1.5 * plain.steps < halved.steps < 2.5 * plain.steps
+    torch.testing.assert_close(halved.point, plain.point, rtol=0, atol=1e-4)
 
 
 def test_points_of_several_axes_in_any_memory_order() -> None:
