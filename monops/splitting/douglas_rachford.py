@@ -21,7 +21,8 @@ class DouglasRachford(SplittingMethod):
     Args:
         step: α in (0, ∞), or "auto".
 
-    Source: Lions & Mercier 1979. Rate: Giselsson 2017, for the average of I and the Peaceman-Rachford operator.
+    Source: Lions & Mercier 1979. Convergence: Bauschke & Combettes 2017, theorem 26.11. Rate: Giselsson 2017, for the
+    average of I and the Peaceman-Rachford operator.
 
     Example:
         >>> round(DouglasRachford(0.5).rate(m=1.0, L=2.0), 4)

@@ -23,7 +23,7 @@ class ForwardBackward(SplittingMethod):
         step: α in (0, 2β), or "auto".
         allow_unproven: accept a step outside of the interval, and an A for which no bound is known.
 
-    Source: Bauschke & Combettes 2017, chapter 26; used for equilibrium networks by Winston & Kolter 2020. Rate:
+    Source: Bauschke & Combettes 2017, theorem 26.14; used for equilibrium networks by Winston & Kolter 2020. Rate:
     √(1 - 2αm + α²L²).
 
     Example:

@@ -22,7 +22,8 @@ class ProximalPoint(SplittingMethod):
     Raises:
         NoResolventError: from `prepare`, if no resolvent of A + B is known.
 
-    Source: Rockafellar 1976 (*Monotone operators and the proximal point algorithm*). Rate: 1/(1 + αm).
+    Source: Rockafellar 1976 (*Monotone operators and the proximal point algorithm*). Convergence: Bauschke & Combettes
+    2017, theorem 23.41. Rate: 1/(1 + αm).
 
     Example:
         >>> ProximalPoint(2.0).rate(m=0.5, L=4.0)
