@@ -1,7 +1,6 @@
 """Methods for three operators and for operators behind linear ones, and wrappers: formulas and refusals."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,12 +16,10 @@ from monops import (
     ADMM,
     FISTA,
     L1,
-    L21,
     AdaptiveForwardBackward,
     Affine,
     Anderson,
     Box,
-    Broyden,
     ChambollePock,
     CondatVu,
     DavisYin,
@@ -35,29 +32,22 @@ from monops import (
     ForwardBackwardForward,
     ForwardReflectedBackward,
     Halpern,
-    L2Ball,
     LinearizedADMM,
     NormalCone,
     PeacemanRachford,
-    ProjectiveSplitting,
     ProximalPoint,
     Relaxed,
     ReLU,
-    Simplex,
     SquaredL2,
     Subdifferential,
     Tanh,
-    ZeroOperator,
     equilibrium,
     search_step,
     solve,
 )
 from monops.arrays import Array, norm, to_numpy
-from monops.batch import rows_of
-from monops.errors import ConditionError, MonopsError, NoResolventError, OptionError, StepSizeError
+from monops.errors import ConditionError, OptionError
 from monops.monotone import MonotoneOperator
-from monops.splitting import adaptive
-from monops.testing import catalogue
 
 D = torch.float64
 TIGHT: dict[str, Any] = {"tol": 1e-11, "max_steps": 50000}
@@ -211,83 +201,6 @@ def test_inertia_and_measured_steps(kind: str) -> None:
     assert steps["AdaptiveForwardBackward"] < steps["ForwardBackward"]
 
 
-def uneven_batch(draw: Any) -> Affine:
-    """Three gradients whose Lipschitz constants are far apart."""
-    half = draw.array(3, 7, 5) * np.array([1.0, 3.0, 10.0])[:, None, None]
-    return Affine(Dense(draw.put(half.swapaxes(1, 2) @ half), symmetric=True), draw.put(draw.array(3, 5)))
-
-
-SECOND_TERMS: dict[str, tuple[Callable[[Any], MonotoneOperator], bool]] = {
-    "L1": (lambda weights: Subdifferential(L1(0.3)), True),
-    "L1 of each sample": (lambda weights: Subdifferential(L1(abs(weights))), True),
-    "box": (lambda weights: NormalCone(Box(-0.1, 0.2)), True),
-    "zero": (lambda weights: ZeroOperator(), True),
-    "Tanh": (lambda weights: Subdifferential(Tanh()), False),
-    "affine": (lambda weights: Affine(Dense(0 * weights.mT @ weights, symmetric=True), 0.1 * weights), False),
-}
-
-
-@libraries
-@pytest.mark.parametrize("name", list(SECOND_TERMS))
-def test_measured_steps_are_those_of_each_sample(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw, (make, at_once) = draw_of(kind), SECOND_TERMS[name]
-    A, weights, z = uneven_batch(draw), draw.put(draw.array(3, 5)), draw.put(draw.array(3, 5))
-    B, method, reads = make(weights), AdaptiveForwardBackward(0.01), []
-
-    def read(x: Array) -> np.ndarray:
-        reads.append(x)
-        return to_numpy(x)
-
-    monkeypatch.setattr(adaptive, "to_numpy", read)
-
-    def states(A: MonotoneOperator, B: MonotoneOperator, z: Array) -> list[Any]:
-        plan, done = method.prepare(A, B), []
-        done.append(method.start(plan, z))
-        for _ in range(15):
-            done.append(method.advance(plan, done[-1]).state)
-        return done
-
-    together = states(A, B, z)  # not so many that the differences by which steps are measured become rounding
-    assert len(reads) == (0 if at_once else 15)
-    for i in range(3):
-        index = rows_of(np.array([i]), z)
-        own = make(weights[i : i + 1]) if name == "L1 of each sample" else B.take(index, (3, 5))
-        for mine, all_of_them in zip(states(A.take(index, (3, 5)), own, z[i : i + 1]), together, strict=True):
-            for one, several in zip(mine, all_of_them, strict=True):
-                np.testing.assert_allclose(to_numpy(several)[i], to_numpy(one)[0], rtol=1e-6, atol=1e-12)
-    steps = to_numpy(together[-1].step).ravel()
-    assert steps.max() > 5 * steps.min()
-
-
-TAKE_STEPS = {name for name, make in catalogue.FUNCTIONS.items() if make().f.takes_steps}
-
-
-@libraries
-@pytest.mark.parametrize("name", [*sorted(TAKE_STEPS), "L2Ball", "Simplex", "L21", "multiple", "translated"])
-def test_a_prox_at_a_step_for_each_sample(name: str, kind: str) -> None:
-    draw = draw_of(kind)
-    others = {
-        "L2Ball": L2Ball(0.7),
-        "Simplex": Simplex(),
-        "L21": L21(0.4, axes=2),
-        "multiple": 2.0 * L1(0.3),
-        "translated": L1(0.3).translate(draw.put(draw.array(5))),
-    }
-    f = others[name] if name in others else catalogue.FUNCTIONS[name]().f
-    assert f.takes_steps
-    x = draw.put(draw.array(3, *(4, 5)[-f.axes :], scale=3.0))
-    steps = draw.put(np.array([0.2, 1.0, 4.0]).reshape(3, *(1,) * f.axes))
-    for prox in (lambda x, step: f.prox(x, step), lambda x, step: Subdifferential(f).resolvent(step)(x)):
-        together = to_numpy(prox(x, steps))
-        for i, step in enumerate((0.2, 1.0, 4.0)):
-            np.testing.assert_allclose(together[i], to_numpy(prox(x[i], step)), atol=1e-13)
-
-
-def test_a_prox_that_wants_one_step_says_so() -> None:
-    with pytest.raises(StepSizeError, match="wants a step in"):
-        Tanh().prox(torch.ones(2, 3), torch.ones(2, 1))  # type: ignore[arg-type]
-
-
 def test_the_bound_of_halpern() -> None:
     """‖T z - z‖ ≤ 2‖z₀ - z*‖/(k + 1), which the Douglas-Rachford method itself does not keep to on a rotation."""
     angle = 0.05
@@ -369,62 +282,3 @@ def test_gradients_through_primal_dual_methods() -> None:
         gradients.append(torch.autograd.grad(z.square().sum(), shift)[0])
     for gradient in gradients[1:]:
         torch.testing.assert_close(gradient, gradients[0], atol=1e-8, rtol=0)
-
-
-A_PLAIN = Affine(Dense(torch.tensor([[2.0, -1.0], [1.0, 2.0]])), torch.ones(2))
-SYMMETRIC = Affine(Dense(torch.tensor([[2.0, 1.0], [1.0, 2.0]]), symmetric=True), torch.ones(2))
-RELU, ABS = Subdifferential(ReLU()), Subdifferential(L1())
-TALL = Dense(torch.ones(3, 2))
-
-
-@pytest.mark.parametrize(
-    ("run", "error", "match"),
-    [
-        (lambda: solve(FISTA(0.1), A_PLAIN, RELU), ConditionError, "gradient of a convex function"),
-        (lambda: solve(FISTA(0.5), SYMMETRIC, RELU), StepSizeError, r"\(0, 1/L\] for L = 3"),
-        (lambda: solve(AdaptiveForwardBackward(), A_PLAIN, RELU), ConditionError, "symmetric M"),
-        (lambda: solve(Extragradient(0.1), A_PLAIN, A_PLAIN), ConditionError, "take ForwardBackwardForward"),
-        (lambda: solve(ForwardBackwardForward(1.0), A_PLAIN, RELU), StepSizeError, r"\(0, 1/L\)"),
-        (lambda: solve(ForwardReflectedBackward(0.3), A_PLAIN, RELU), StepSizeError, r"\(0, 1/\(2L\)\)"),
-        (lambda: solve(ForwardBackwardForward(0.1), ABS, RELU, torch.ones(2)), ConditionError, "exchange A and B"),
-        (lambda: solve(PeacemanRachford(0.1), A_PLAIN, ABS.precompose(TALL)), NoResolventError, "ChambollePock"),
-        (lambda: solve(ADMM(0.1), ABS, RELU.precompose(TALL), torch.ones(2)), ConditionError, "LinearizedADMM"),
-        (lambda: solve(ChambollePock(1.0, 1.1), A_PLAIN, RELU), StepSizeError, r"στ‖K‖² ≤ 1.*got 1.1"),
-        (lambda: solve(CondatVu(0.1, 1e3), A_PLAIN, RELU), StepSizeError, r"1/τ - σ‖K‖² ≥ 1/\(2β\)"),
-        (lambda: solve(CondatVu(9.0), A_PLAIN, RELU), StepSizeError, r"\(0, 2β\)"),
-        (lambda: solve(LinearizedADMM(1.0, 2.0), A_PLAIN, RELU), StepSizeError, "τ‖K‖² ≤ α"),
-        (lambda: solve(DavisYin(9.0), A_PLAIN, RELU), StepSizeError, r"\(0, 2β\)"),
-        (lambda: solve(ProximalPoint(1.0), A_PLAIN, RELU), NoResolventError, "not known"),
-        (lambda: solve(Relaxed(PeacemanRachford(0.1), 1.5), A_PLAIN, RELU), OptionError, r"\(0, 1\)"),
-        (
-            lambda: solve(Relaxed(Extragradient(0.1), 1.5), A_PLAIN, RELU),
-            OptionError,
-            r"\(0, 1\] for Extragradient, which",
-        ),
-        (
-            lambda: solve(Relaxed(FISTA(0.1, allow_unproven=True), 0.5), A_PLAIN, RELU),
-            ConditionError,
-            "what FISTA remem",
-        ),
-        (lambda: solve(Relaxed(Halpern(PeacemanRachford(0.1)), 0.5), A_PLAIN, RELU), ConditionError, "remembers in it"),
-        (lambda: solve(Anderson(FISTA(0.1, allow_unproven=True)), A_PLAIN, RELU), ConditionError, "unknowns.*Inertial"),
-        (lambda: solve(Halpern(Anderson(PeacemanRachford(0.1))), A_PLAIN, RELU), ConditionError, "unknowns.*Guarded"),
-        (lambda: Relaxed(PeacemanRachford(), 2.0), OptionError, r"\(0, 2\), got 2"),
-        (lambda: Relaxed(3.0), OptionError, "wants a SplittingMethod"),  # type: ignore[arg-type]
-        (lambda: Halpern(PeacemanRachford(), restart=1.0), OptionError, "restart"),
-        (lambda: Anderson(PeacemanRachford(), memory=0), OptionError, "memory ≥ 1, got 0"),
-        (lambda: Broyden(PeacemanRachford(), memory=0), OptionError, "memory ≥ 1, got 0"),
-        (lambda: FixedPoint(0.0), OptionError, r"\(0, 1\], got 0"),
-        (lambda: AdaptiveForwardBackward(0.0), OptionError, "first_step"),
-        (lambda: ProjectiveSplitting(-1.0), OptionError, r"\(0, ∞\)"),
-    ],
-)
-def test_conditions_are_named(run: Callable[[], Any], error: type[MonopsError], match: str) -> None:
-    with pytest.raises(error, match=match):
-        run()
-
-
-def test_davis_yin_steps_are_not_averaged_beyond_its_bound() -> None:
-    A = A_PLAIN + Subdifferential(SquaredL2(4.0))
-    for step, averaged in ((0.25, 2 * 0.25 / (4 * 0.25 - 0.25)), (0.5, None), (1.0, None), (3.0, None)):
-        assert DavisYin(step).averagedness(A, RELU) == averaged

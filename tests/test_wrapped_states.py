@@ -18,7 +18,6 @@ from monops import (
     CircularConv,
     CondatVu,
     Dense,
-    DouglasRachford,
     ForwardReflectedBackward,
     Halpern,
     Identity,
@@ -160,4 +159,3 @@ def test_a_packed_state_is_unpacked_as_it_was(kind: str) -> None:
     for part, known in zip(again, state, strict=True):
         np.testing.assert_array_equal(to_numpy(part), to_numpy(known))
     assert states.pack(packed, 1)[0] is packed
-    assert solve(DouglasRachford(0.5), A, B).status.name == "CONVERGED"

@@ -1,7 +1,5 @@
 """The commands and their options; the work is done in `monops.train` and `monops.verify`."""
 
-import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,8 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from monops import data
-from monops.checkpoint import remove_partial, write_atomically
+from monops.checkpoint import remove_partial
 from monops.cli.display import TrainingProgress, checks_table, comparison_tables, figures_table, warnings_on
+from monops.cli.files import require_writable, write_json
 from monops.data import Dataset
 from monops.errors import OptionError
 from monops.models import METHODS
@@ -140,7 +139,7 @@ def verify(
         raise OptionError(f"dtype: got {dtype!r}, wanted one of {', '.join(DTYPES)}")
     check_device(device or "cpu")
     if json_file is not None:
-        _require_writable("--json", json_file, folder=False)
+        require_writable("--json", json_file, folder=False)
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     with warnings_on(errors), console.status("comparing") as status:
         report = compare(
@@ -150,7 +149,7 @@ def verify(
         )
     console.print(checks_table(report))
     if json_file is not None:
-        _write_json(json_file, {"device": device or "cpu", "dtype": dtype, **report.to_dict()})
+        write_json(json_file, {"device": device or "cpu", "dtype": dtype, **report.to_dict()})
     if not report.passed:
         raise typer.Exit(1)
 
@@ -180,7 +179,7 @@ def bench(
     check_device(device or "cpu")
     for option, path in (("--plot", plot), ("--json", json_file)):
         if path is not None:
-            _require_writable(option, path, folder=False)
+            require_writable(option, path, folder=False)
     if plot is not None:
         from monops import plots  # here, so that what is missing is said before the work
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
@@ -199,7 +198,7 @@ def bench(
     if plot is not None:
         plots.save(result.plot(), plot)
     if json_file is not None:
-        _write_json(json_file, {"device": device or "cpu", "dtype": precision, **result.to_dict()})
+        write_json(json_file, {"device": device or "cpu", "dtype": precision, **result.to_dict()})
 
 
 @app.command("new-method")
@@ -257,9 +256,9 @@ def _train(
     name, model = options["data"], options.get("model", "dense")
     check_choice("model", model, KINDS)
     out = out or (resume.parent if resume else Path("runs") / (name if model == "dense" else f"{name}-{model}"))
-    _require_writable("--out", out, folder=True)
+    require_writable("--out", out, folder=True)
     if json_file is not None:
-        _require_writable("--json", json_file, folder=False)
+        require_writable("--json", json_file, folder=False)
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     target = out / "checkpoint.pt"
     remove_partial(target)
@@ -279,7 +278,7 @@ def _train(
             plots.save(plots.report(figures), out / "report.png")
     files = {"checkpoint": target, "picture": out / "report.png"}
     if json_file is not None:
-        _write_json(json_file, figures)
+        write_json(json_file, figures)
         files["figures"] = json_file
     console.print(figures_table(figures, files))
 
@@ -293,24 +292,3 @@ def _resumable(errors: Console, dataset: str, target: Path) -> Iterator[None]:
         how = f"go on with: monops train {dataset} --resume {target}"
         errors.print(Text(f"interrupted; {how if target.exists() else 'no epoch is done yet'}"))
         raise typer.Exit(130) from None
-
-
-def _require_writable(option: str, path: Path, folder: bool) -> None:
-    """Find out before the work whether its fruit can be written."""
-    if path.exists() and path.is_dir() != folder:
-        kind = ("file", "folder") if folder else ("folder", "file")
-        raise OptionError(f"{option}: got the {kind[0]} {path}, wanted a {kind[1]}")
-    parent = path
-    while not parent.exists():
-        parent = parent.absolute().parent
-    if not os.access(parent, os.W_OK) or not (parent.is_dir() or parent == path):
-        raise OptionError(f"{option}: got {path}, but nothing can be written in {parent}")
-
-
-def _write_json(path: Path, figures: dict[str, Any]) -> None:
-    text = json.dumps(figures, indent=2, allow_nan=False) + "\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: file.write(text.encode()))
-    except OSError as error:
-        raise OptionError(f"--json: {path} cannot be written: {error}") from error

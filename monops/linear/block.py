@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
 
-from monops.arrays import Array, DType, Shape, as_dtype
-from monops.errors import DeviceError, DTypeError, OptionError, ShapeError
+from monops.arrays import Array, DType, Shape
+from monops.errors import ShapeError
 from monops.linear.base import LinearOperator
 from monops.linear.frequency import Signal, apply_to, pairing, total
 from monops.linear.identity import Identity
+from monops.linear.table import (
+    Block,
+    Rows,
+    checked,
+    each,
+    first,
+    has_square_diagonal,
+    is_lower,
+    on_diagonal,
+    product,
+    total_of,
+)
 from monops.spaces import BlockSpace
-
-Block = LinearOperator | None
-Rows = Sequence[Sequence[Block]]
 
 
 class BlockOperator(LinearOperator):
@@ -30,12 +39,12 @@ class BlockOperator(LinearOperator):
     @cached_property
     def inputs(self) -> BlockSpace:
         """The space of the domain."""
-        return BlockSpace(tuple(_first(column).domain for column in zip(*self.rows, strict=True)))
+        return BlockSpace(tuple(first(column).domain for column in zip(*self.rows, strict=True)))
 
     @cached_property
     def outputs(self) -> BlockSpace:
         """The space of the codomain."""
-        return BlockSpace(tuple(_first(row).codomain for row in self.rows))
+        return BlockSpace(tuple(first(row).codomain for row in self.rows))
 
     @property
     def domain(self) -> Shape:
@@ -47,11 +56,11 @@ class BlockOperator(LinearOperator):
 
     @property
     def dtype(self) -> DType:
-        return _first(self.rows[0]).dtype
+        return first(self.rows[0]).dtype
 
     @property
     def device(self) -> torch.device:
-        return _first(self.rows[0]).device
+        return first(self.rows[0]).device
 
     @property
     def batch(self) -> Shape:
@@ -88,14 +97,14 @@ class BlockOperator(LinearOperator):
             other = BlockDiagonal(tuple(Identity(shape, other.scale, **kind) for shape in self.inputs.shapes))
         if isinstance(other, BlockOperator) and (other.inputs, other.outputs) == (self.inputs, self.outputs):
             pairs = zip(self.rows, other.rows, strict=True)
-            return of_blocks([[_sum(terms) for terms in zip(*pair, strict=True)] for pair in pairs])
+            return of_blocks([[total_of(terms) for terms in zip(*pair, strict=True)] for pair in pairs])
         return NotImplemented
 
     def _times(self, other: LinearOperator) -> LinearOperator:
         if not (isinstance(other, BlockOperator) and other.outputs == self.inputs):
             return NotImplemented
         columns = list(zip(*other.rows, strict=True))
-        return of_blocks([[_product(row, column) for column in columns] for row in self.rows])
+        return of_blocks([[product(row, column) for column in columns] for row in self.rows])
 
     def _scaled(self, scalar: float | Array) -> LinearOperator:
         return of_blocks(each(lambda block: scalar * block, self.rows))
@@ -130,7 +139,7 @@ class Blocks(BlockOperator):
     rows: Rows
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", _checked(self.rows, type(self).__name__))
+        object.__setattr__(self, "rows", checked(self.rows, type(self).__name__))
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,13 +165,13 @@ class BlockTriangular(BlockOperator):
     rows: Rows
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", _checked(self.rows, type(self).__name__))
+        object.__setattr__(self, "rows", checked(self.rows, type(self).__name__))
         if not (is_lower(self.rows) or is_lower(list(zip(*self.rows, strict=True)))):
             places = [(i, j) for i, row in enumerate(self.rows) for j, b in enumerate(row) if b is not None and i != j]
             raise ShapeError(
                 f"BlockTriangular wants all blocks on one side of the diagonal, got some at {places}; use Blocks"
             )
-        if not _has_square_diagonal(self.rows):
+        if not has_square_diagonal(self.rows):
             got = [block and block.signature for row in self.rows for block in row]
             raise ShapeError(f"BlockTriangular wants square blocks all along the diagonal, got {got}")
 
@@ -201,11 +210,11 @@ class BlockDiagonal(BlockOperator):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "diagonal", tuple(self.diagonal))
-        _checked(self.rows, type(self).__name__)
+        checked(self.rows, type(self).__name__)
 
     @property
     def rows(self) -> Rows:  # type: ignore[override]
-        return _on_diagonal(self.diagonal)
+        return on_diagonal(self.diagonal)
 
     @property
     def symmetric(self) -> bool:
@@ -226,7 +235,7 @@ class BlockDiagonal(BlockOperator):
 def of_blocks(rows: Iterable[Iterable[Block]]) -> LinearOperator:
     """The operator of the most special kind with these blocks."""
     table = tuple(tuple(row) for row in rows)
-    if not _has_square_diagonal(table):
+    if not has_square_diagonal(table):
         return Blocks(table)
     if is_lower(table) and is_lower(list(zip(*table, strict=True))):
         return BlockDiagonal(tuple(row[i] for i, row in enumerate(table)))  # type: ignore[misc]
@@ -248,58 +257,3 @@ def take_block(block: LinearOperator, index: Array, shape: Shape) -> LinearOpera
 def row_times(row: Sequence[Block], signals: Sequence[Signal]) -> list[Signal]:
     """row[j](signals[j]) for each block that is there."""
     return [apply_to(block, signal) for block, signal in zip(row, signals, strict=True) if block is not None]
-
-
-def each(change: Callable[[LinearOperator], LinearOperator], rows: Iterable[Iterable[Block]]) -> Rows:
-    """`change` of each block that is there."""
-    return tuple(tuple(None if block is None else change(block) for block in row) for row in rows)
-
-
-def _sum(blocks: Iterable[Block]) -> Block:
-    present = [block for block in blocks if block is not None]
-    return functools.reduce(operator.add, present) if present else None
-
-
-def _product(row: Sequence[Block], column: Sequence[Block]) -> Block:
-    return _sum(a @ b for a, b in zip(row, column, strict=True) if a is not None and b is not None)
-
-
-def _on_diagonal(blocks: Sequence[LinearOperator]) -> Rows:
-    return tuple(tuple(block if i == j else None for j in range(len(blocks))) for i, block in enumerate(blocks))
-
-
-def is_lower(rows: Sequence[Sequence[Block]]) -> bool:
-    """Whether there is no block above the diagonal."""
-    return all(block is None for i, row in enumerate(rows) for block in row[i + 1 :])
-
-
-def _has_square_diagonal(rows: Rows) -> bool:
-    square = len(rows) == len(rows[0])
-    diagonal = [row[i] for i, row in enumerate(rows)] if square else [None]
-    return all(block is not None and block.domain == block.codomain for block in diagonal)
-
-
-def _first(blocks: Iterable[Block]) -> LinearOperator:
-    return next(block for block in blocks if block is not None)
-
-
-def _checked(rows: Iterable[Iterable[Block]], name: str) -> Rows:
-    table = tuple(tuple(row) for row in rows)
-    if not table or not table[0] or len({len(row) for row in table}) != 1:
-        raise ShapeError(f"{name} wants rows of one length ≥ 1, got lengths {[len(row) for row in table]}")
-    for row in table:
-        for block in row:
-            if not (block is None or isinstance(block, LinearOperator)):
-                raise OptionError(f"{name} wants LinearOperators such as Dense(matrix), got {type(block).__name__}")
-    for what, lines in (("row", table), ("column", tuple(zip(*table, strict=True)))):
-        space = "codomain" if what == "row" else "domain"
-        for i, line in enumerate(lines):
-            shapes = {getattr(block, space) for block in line if block is not None}
-            if len(shapes) != 1:
-                raise ShapeError(f"{name} wants blocks of one {space} in {what} {i}, got {sorted(shapes)}")
-    present = [block for row in table for block in row if block is not None]
-    if len({as_dtype(block.dtype) for block in present}) > 1:
-        raise DTypeError(f"blocks of one dtype wanted, got {[block.signature for block in present]}")
-    if len({block.device for block in present}) > 1:
-        raise DeviceError(f"blocks on one device wanted, got {[block.signature for block in present]}")
-    return table

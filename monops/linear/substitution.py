@@ -10,8 +10,9 @@ import torch
 
 from monops.arrays import Array, DType, Shape
 from monops.linear.base import LinearOperator
-from monops.linear.block import Rows, each, is_lower, row_times, take_block
+from monops.linear.block import row_times, take_block
 from monops.linear.frequency import FrequencyMap, Signal, apply_to, total
+from monops.linear.table import Rows, each, is_lower
 from monops.spaces import BlockSpace
 
 

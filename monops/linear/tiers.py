@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from monops.errors import OptionError, ShapeError
 from monops.linear.base import LinearOperator
-from monops.linear.block import Block, of_blocks
+from monops.linear.block import of_blocks
 from monops.linear.identity import Identity
+from monops.linear.table import Block
 
 
 def multi_tier(

@@ -1,0 +1,31 @@
+"""Files that commands write."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from monops.checkpoint import write_atomically
+from monops.errors import OptionError
+
+
+def require_writable(option: str, path: Path, folder: bool) -> None:
+    """Find out before the work whether its fruit can be written."""
+    if path.exists() and path.is_dir() != folder:
+        kind = ("file", "folder") if folder else ("folder", "file")
+        raise OptionError(f"{option}: got the {kind[0]} {path}, wanted a {kind[1]}")
+    parent = path
+    while not parent.exists():
+        parent = parent.absolute().parent
+    if not os.access(parent, os.W_OK) or not (parent.is_dir() or parent == path):
+        raise OptionError(f"{option}: got {path}, but nothing can be written in {parent}")
+
+
+def write_json(path: Path, figures: dict[str, Any]) -> None:
+    """Write figures whole or not at all, and make the folder for them."""
+    text = json.dumps(figures, indent=2, allow_nan=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise OptionError(f"--json: {path} cannot be written: {error}") from error

@@ -1,0 +1,92 @@
+"""What methods say of operators and options that they cannot take."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from monops import (
+    ADMM,
+    FISTA,
+    L1,
+    AdaptiveForwardBackward,
+    Affine,
+    Anderson,
+    Broyden,
+    ChambollePock,
+    CondatVu,
+    DavisYin,
+    Dense,
+    Extragradient,
+    FixedPoint,
+    ForwardBackwardForward,
+    ForwardReflectedBackward,
+    Halpern,
+    LinearizedADMM,
+    PeacemanRachford,
+    ProjectiveSplitting,
+    ProximalPoint,
+    Relaxed,
+    ReLU,
+    SquaredL2,
+    Subdifferential,
+    solve,
+)
+from monops.errors import ConditionError, MonopsError, NoResolventError, OptionError, StepSizeError
+
+A_PLAIN = Affine(Dense(torch.tensor([[2.0, -1.0], [1.0, 2.0]])), torch.ones(2))
+SYMMETRIC = Affine(Dense(torch.tensor([[2.0, 1.0], [1.0, 2.0]]), symmetric=True), torch.ones(2))
+RELU, ABS = Subdifferential(ReLU()), Subdifferential(L1())
+TALL = Dense(torch.ones(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("run", "error", "match"),
+    [
+        (lambda: solve(FISTA(0.1), A_PLAIN, RELU), ConditionError, "gradient of a convex function"),
+        (lambda: solve(FISTA(0.5), SYMMETRIC, RELU), StepSizeError, r"\(0, 1/L\] for L = 3"),
+        (lambda: solve(AdaptiveForwardBackward(), A_PLAIN, RELU), ConditionError, "symmetric M"),
+        (lambda: solve(Extragradient(0.1), A_PLAIN, A_PLAIN), ConditionError, "take ForwardBackwardForward"),
+        (lambda: solve(ForwardBackwardForward(1.0), A_PLAIN, RELU), StepSizeError, r"\(0, 1/L\)"),
+        (lambda: solve(ForwardReflectedBackward(0.3), A_PLAIN, RELU), StepSizeError, r"\(0, 1/\(2L\)\)"),
+        (lambda: solve(ForwardBackwardForward(0.1), ABS, RELU, torch.ones(2)), ConditionError, "exchange A and B"),
+        (lambda: solve(PeacemanRachford(0.1), A_PLAIN, ABS.precompose(TALL)), NoResolventError, "ChambollePock"),
+        (lambda: solve(ADMM(0.1), ABS, RELU.precompose(TALL), torch.ones(2)), ConditionError, "LinearizedADMM"),
+        (lambda: solve(ChambollePock(1.0, 1.1), A_PLAIN, RELU), StepSizeError, r"στ‖K‖² ≤ 1.*got 1.1"),
+        (lambda: solve(CondatVu(0.1, 1e3), A_PLAIN, RELU), StepSizeError, r"1/τ - σ‖K‖² ≥ 1/\(2β\)"),
+        (lambda: solve(CondatVu(9.0), A_PLAIN, RELU), StepSizeError, r"\(0, 2β\)"),
+        (lambda: solve(LinearizedADMM(1.0, 2.0), A_PLAIN, RELU), StepSizeError, "τ‖K‖² ≤ α"),
+        (lambda: solve(DavisYin(9.0), A_PLAIN, RELU), StepSizeError, r"\(0, 2β\)"),
+        (lambda: solve(ProximalPoint(1.0), A_PLAIN, RELU), NoResolventError, "not known"),
+        (lambda: solve(Relaxed(PeacemanRachford(0.1), 1.5), A_PLAIN, RELU), OptionError, r"\(0, 1\)"),
+        (
+            lambda: solve(Relaxed(Extragradient(0.1), 1.5), A_PLAIN, RELU),
+            OptionError,
+            r"\(0, 1\] for Extragradient, which",
+        ),
+        (
+            lambda: solve(Relaxed(FISTA(0.1, allow_unproven=True), 0.5), A_PLAIN, RELU),
+            ConditionError,
+            "what FISTA remem",
+        ),
+        (lambda: solve(Relaxed(Halpern(PeacemanRachford(0.1)), 0.5), A_PLAIN, RELU), ConditionError, "remembers in it"),
+        (lambda: Relaxed(PeacemanRachford(), 2.0), OptionError, r"\(0, 2\), got 2"),
+        (lambda: Relaxed(3.0), OptionError, "wants a SplittingMethod"),  # type: ignore[arg-type]
+        (lambda: Halpern(PeacemanRachford(), restart=1.0), OptionError, "restart"),
+        (lambda: Anderson(PeacemanRachford(), memory=0), OptionError, "memory ≥ 1, got 0"),
+        (lambda: Broyden(PeacemanRachford(), memory=0), OptionError, "memory ≥ 1, got 0"),
+        (lambda: FixedPoint(0.0), OptionError, r"\(0, 1\], got 0"),
+        (lambda: AdaptiveForwardBackward(0.0), OptionError, "first_step"),
+        (lambda: ProjectiveSplitting(-1.0), OptionError, r"\(0, ∞\)"),
+    ],
+)
+def test_conditions_are_named(run: Callable[[], Any], error: type[MonopsError], match: str) -> None:
+    with pytest.raises(error, match=match):
+        run()
+
+
+def test_davis_yin_steps_are_not_averaged_beyond_its_bound() -> None:
+    A = A_PLAIN + Subdifferential(SquaredL2(4.0))
+    for step, averaged in ((0.25, 2 * 0.25 / (4 * 0.25 - 0.25)), (0.5, None), (1.0, None), (3.0, None)):
+        assert DavisYin(step).averagedness(A, RELU) == averaged
