@@ -89,11 +89,36 @@ def test_autograd_is_the_mean_over_stretches(step: float) -> None:
     torch.testing.assert_close(D.take(torch.tensor([3, 0]), (4, 9))(g[[3, 0]]), D(g)[[3, 0]])
 
 
-def test_nothing_waits_for_the_device() -> None:
-    x = torch.tensor(sample(2, 9))
-    names = kernels(lambda: TV1D().prox(x, 0.7)) + kernels(lambda: TV1D().prox_derivative(x, 0.7))
-    assert names
-    assert not {"_local_scalar_dense", "item", "nonzero", "equal"} & set(names)
+@pytest.mark.parametrize("use", [TV1D.prox, TV1D.prox_derivative])
+def test_it_waits_for_the_device_once_a_round_and_rounds_hardly_grow(use: Any) -> None:
+    waits = []
+    for n in (9, 100, 10_000):
+        x = torch.tensor(sample(2, n))
+        names = kernels(lambda x=x: use(TV1D(), x, 0.7))
+        assert not {"item", "nonzero", "equal"} & set(names)
+        waits.append(names.count("_local_scalar_dense"))
+    assert 2 <= waits[0] <= waits[1] <= waits[2] <= 20
+
+
+@pytest.mark.parametrize("kind", ["steps", "powers", "offset", "walk"])
+def test_long_signals_satisfy_the_optimality_conditions(kind: str) -> None:
+    n, step = 20_000, 0.9
+    x = sample(1, n)
+    if kind == "steps":
+        x = np.sign(x.cumsum(-1))
+    if kind == "powers":  # of which each round of cuts takes few
+        x = 2.0 ** -np.arange(60.0)[None]
+    if kind == "offset":
+        x = 1e6 + x
+    if kind == "walk":
+        x = x.cumsum(-1)
+    p = to_numpy(TV1D().prox(torch.tensor(x), step))
+    u = (x - p).cumsum(-1) / step  # the dual variable: within [-1, 1], and ±1 at jumps
+    room = 1e-15 * np.abs(x).max() * x.shape[-1] / step
+    assert abs(u[0, -1]) <= room
+    assert np.abs(u).max() <= 1 + room
+    jumps = np.diff(p)
+    assert np.abs(u[:, :-1] + np.sign(jumps))[np.abs(jumps) > 1e-9].max(initial=0) <= room
 
 
 def test_weights_may_require_grad_and_belong_to_samples() -> None:

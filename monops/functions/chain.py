@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from monops.arrays import Array, cast, clip, detach, is_torch, largest, namespace
-from monops.functions.jacobians import take_along
+from monops.arrays import Array, cast, clip, concatenate, detach, epsilon, is_torch, known_true, largest, namespace
+from monops.functions.jacobians import segment_mean, segments
 
 
 def fuse(y: Array, down: float | Array, up: float | Array) -> Array:
@@ -19,10 +18,10 @@ def fuse(y: Array, down: float | Array, up: float | Array) -> Array:
     where it only just does, or not at all, they are free. With the jumps x is a mean over each stretch, moved by the
     prices at its ends, of which derivatives are easily had.
 
-    Dynamic programming over the derivative of the cost of all that lies to the left, as a function of the last
-    entry: it increases, is linear between knots, and each link of the chain clips it to [-down, up]. Samples of the
-    batch go side by side: n steps on arrays of at most 2n knots, in float64, whatever the dtype of y, so that the
-    work grows with n²: it is meant for up to some thousand entries.
+    Whether x_k > t, for any level t, shows in the slope at t of the cost as a function of x_k alone. So each round asks
+    every stretch at its mean which entries lie above, and cuts where the answer changes; a stretch that is not cut is
+    constant. Rounds hardly grow with n (about a dozen), and each is a number of operations on whole arrays that grows
+    with log n: all stretches of all samples go side by side. Computed in float64, whatever the dtype of y.
 
     Shapes: `y` (*batch, n) → (*batch, n - 1), in float64; `down` and `up` numbers, or arrays (*batch, 1).
 
@@ -32,67 +31,68 @@ def fuse(y: Array, down: float | Array, up: float | Array) -> Array:
         up: in [0, ∞], the price of an increase; with ∞ as a float, x must not increase.
 
     Source:
-        Johnson 2013, A dynamic programming algorithm for the fused lasso and L₀-segmentation. Knots that Johnson's
-        deque drops are moved to the ends of what is left, where they do no harm: all samples have as many.
+        Hochbaum 2001, An efficient algorithm for image segmentation, Markov random fields and related problems, for
+        the levels; Johnson 2013, A dynamic programming algorithm for the fused lasso and L₀-segmentation, for the slope.
     """
     xp = namespace(y)
     held = cast(detach(y), xp.float64)
-    like = held[..., :1] * 0
-    low, high = -(down + like), (up + like)
-    bounded = not (isinstance(up, float) and math.isinf(up))
     n = held.shape[-1]
+    jumps = 0 * held[..., 1:]
     if n < 2:
-        return held[..., 1:]
-    at = held[..., :1]  # the mean of all y so far
-    lower, upper = [at + low], [at + high]
-    knots = xp.concatenate((lower[0], upper[0]) if bounded else (lower[0],), -1)
-    values = xp.concatenate((low, high) if bounded else (low,), -1)
-    root: Callable[[Array], Array] = lambda level: at + level  # noqa: E731
-    for k in range(1, n):
-        here = held[..., k : k + 1]
-        at = at + (here - at) / (k + 1)
-        values = values + knots - here
-        root = _inverse(knots, values, here - low, here - high if bounded else None, at, k + 1)
-        lower.append(root(low))
-        upper.append(root(high) if bounded else lower[-1] + math.inf)
-        knots, values = clip(knots, lower[-1], upper[-1]), clip(values, low, high)
-        if bounded:
-            knots = xp.concatenate((lower[-1], knots, upper[-1]), -1)
-            values = xp.concatenate((low, values, high), -1)
-        else:
-            knots, values = xp.concatenate((lower[-1], knots), -1), xp.concatenate((low, values), -1)
-    room = 1e-14 * largest(abs(held))
-    x, jumps = root(0 * like), []
-    for k in range(n - 2, -1, -1):
-        falls, rises = x <= lower[k] + room, x >= upper[k] - room
-        jumps.append(xp.where(falls, -1.0, xp.where(rises, 1.0, 0 * like)))
-        x = clip(x, lower[k], upper[k])
-    return xp.concatenate(jumps[::-1], -1)
+        return jumps
+    held = held - held.sum(-1)[..., None] / n  # which moves x as much, and makes rounding smaller
+    room = 8 * epsilon(held.dtype) * largest(abs(held))
+    # A cut takes the stretch's spread or its size down by a factor, so that more rounds than this would cut rounding.
+    for _ in range(min(n, 64 + 2 * n.bit_length())):
+        is_cut = jumps != 0
+        ids = segments(jumps)
+        pull = xp.where(jumps > 0, up, xp.where(jumps < 0, -down, jumps))
+        none = 0 * held[..., :1]
+        pulled = held + concatenate([pull, none]) - concatenate([none, pull])
+        slope = segment_mean(pulled, ids) - pulled
+        low, high = xp.where(is_cut, jumps * 0, -down), xp.where(is_cut, jumps * 0, up)
+        left = _from_left(slope, low, high)
+        slope = slope + left + _flip(_from_left(_flip(slope), _flip(-high), _flip(-low)))
+        error = room / segment_mean(concatenate([none + 1, cast(is_cut, xp.float64)]), ids)  # room for each entry
+        is_above = slope < -error
+        falls = is_above[..., :-1] & ~is_above[..., 1:] & ~is_cut
+        rises = ~is_above[..., :-1] & is_above[..., 1:] & ~is_cut & (up < math.inf)
+        if known_true(~(falls | rises).any()):
+            break
+        jumps = xp.where(falls, -1.0, xp.where(rises, 1.0, jumps))
+    # Of a constant stretch, `left` is now what holds each link.
+    falls, rises = left[..., 1:] <= low + error[..., 1:], left[..., 1:] >= high - error[..., 1:]
+    return xp.where(is_cut, jumps, xp.where(falls, -1.0, xp.where(rises, 1.0, jumps)))
 
 
-def _inverse(
-    knots: Array, values: Array, left: Array, right: Array | None, mean: Array, count: int
-) -> Callable[[Array], Array]:
-    """The inverse of the increasing function with these values at these sorted knots.
+def _from_left(a: Array, low: Array, high: Array) -> Array:
+    """What comes from the left to each entry: v_0 = 0, v_{k+1} = clip(v_k + a_k, low_k, high_k).
 
-    To the left of the knots it is x - left, to the right x - right, or count·(x - mean) where `right` is none.
+    Shapes: `a` (*batch, n), `low` and `high` (*batch, n - 1) → (*batch, n).
     """
-    xp = namespace(knots)
-    last = knots.shape[-1] - 1
+    return concatenate([0 * a[..., :1], _clipped_sums(a[..., :-1], low, high)])
 
-    def root(level: Array) -> Array:
-        behind = (values <= level).sum(-1)[..., None]
-        i, j = clip(behind - 1, 0, last), clip(behind, 0, last)
-        (a, b), (u, v) = ((take_along(x, i), take_along(x, j)) for x in (knots, values))
-        between = a + (level - u) * (b - a) / xp.where(v > u, v - u, 1.0)
-        beyond = mean + level / count if right is None else level + right
-        return xp.where(behind == 0, level + left, xp.where(behind == last + 1, beyond, between))
 
-    return root
+def _clipped_sums(a: Array, low: Array, high: Array) -> Array:
+    """v_k = clip(v_{k-1} + a_k, low_k, high_k) with v_{-1} = 0, by halves: two such maps one after the other are one."""
+    xp, n = namespace(a), a.shape[-1]
+    if n < 2:
+        return clip(a, low, high)
+    pairs = n // 2
+    (a0, l0, h0), (a1, l1, h1) = ([v[..., start : 2 * pairs : 2] for v in (a, low, high)] for start in (0, 1))
+    odd = _clipped_sums(a0 + a1, clip(l0 + a1, l1, h1), clip(h0 + a1, l1, h1))
+    before = concatenate([0 * a[..., :1], odd])[..., : n - pairs]
+    even = clip(before + a[..., ::2], low[..., ::2], high[..., ::2])
+    woven = xp.stack((even[..., :pairs], odd), -1).reshape((*a.shape[:-1], 2 * pairs))
+    return concatenate([woven, even[..., pairs:]])
+
+
+def _flip(x: Array) -> Array:
+    return x.flip(-1) if is_torch(x) else x[..., ::-1]
 
 
 def isotonic(y: Array) -> Array:
-    """The jumps of the nearest x that does not increase along the last axis, likewise."""
+    """The jumps of the nearest x that does not increase along the last axis, as those of `fuse`."""
     return fuse(y, 0.0, math.inf)
 
 

@@ -20,8 +20,9 @@ from monops.linear import LinearOperator
 class SortedL1(Function):
     """f(x) = Σ_k weights_k abs(x)_(k), where abs(x)_(k) is the k-th largest absolute value (SLOPE, OWL).
 
-    The prox sorts, subtracts step·weights, makes the result decreasing by averages over blocks (isotonic regression),
-    cuts it off at 0, and goes back to the order and the signs of x.
+    The prox sorts, subtracts step·weights, makes the result decreasing by averages over blocks (isotonic regression, in
+    about a dozen rounds with one wait for the device each), cuts it off at 0, and goes back to the order and the signs
+    of x.
 
     Shapes: `x` (*batch, n), `weights` (n,).
 
