@@ -200,11 +200,11 @@ def cast(x: Array, dtype: DType) -> Array:
     return x.to(dtype) if isinstance(x, torch.Tensor) else x.astype(dtype)
 
 
-def clip(x: Array, lower: float | Array, upper: float | Array) -> Array:
-    """min(max(x, lower), upper) by one kernel; bounds are numbers or arrays, and NaN stays NaN."""
+def clip(x: Array, lower: float | Array | None, upper: float | Array | None) -> Array:
+    """min(max(x, lower), upper) by one kernel; bounds are numbers, arrays or None, and NaN stays NaN."""
     if isinstance(x, torch.Tensor) and is_torch(lower) != is_torch(upper):
         # torch.clamp takes two numbers or two tensors; to copy a number to the device would be to wait for it.
-        lower, upper = (v if is_torch(v) else x.new_full((), v) for v in (lower, upper))
+        lower, upper = (v if v is None or is_torch(v) else x.new_full((), v) for v in (lower, upper))
     return namespace(x).clip(x, lower, upper)
 
 

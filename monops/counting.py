@@ -94,6 +94,8 @@ class Counter:
 
         def advance(self: Any, plan: Any, z: Any) -> Step:
             now = plain.advance(self, plan, z)
+            if not isinstance(now, Step):
+                return now  # which `solve` refuses in words
             return Step(now.state, counter.paused(now.point), counter.paused(now.gap))
 
         return self._in_class(method, {"prepare": prepare, "advance": advance})

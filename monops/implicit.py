@@ -17,7 +17,7 @@ from monops.linear import LinearOperator
 from monops.loop import Callback
 from monops.monotone import Affine, FromResolvent, MonotoneOperator
 from monops.monotone.base import common_domain, common_rank
-from monops.result import Result
+from monops.result import Result, Status
 from monops.solver import solve
 from monops.splitting import SplittingMethod, State
 from monops.splitting.state import first
@@ -162,8 +162,9 @@ class EquilibriumProblem(Problem):
         fits = like is not None and all(getattr(like, k) == getattr(self.z0, k) for k in ("shape", "dtype", "device"))
         z0 = start if fits else self.z0
         result = solve(self.method, self.A, self.B, z0, **self.options)
-        if self.warm is not None:
-            setattr(self.warm, self.direction, result.state)
+        if self.warm is not None:  # from what is not finite no later solve would recover
+            is_sound = result.status is not Status.NON_FINITE
+            setattr(self.warm, self.direction, result.state if is_sound else None)
         # Another tensor than the one returned, which will carry a graph that the record must not hold.
         self.record["forward"] = replace(result, point=result.point.detach())
         return result.point

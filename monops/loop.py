@@ -13,7 +13,7 @@ from monops import compiled
 from monops.arrays import Array, Shape, detach, device_of, epsilon, full, namespace, norm, to_numpy
 from monops.batch import copy, rows_of, take
 from monops.compiled import CompiledSteps
-from monops.errors import OptionError, ShapeError
+from monops.errors import MonopsError, OptionError, ShapeError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
 from monops.result import History, Result, Status
@@ -66,7 +66,7 @@ class Loop:
         # Where A(0) = 0 and the solution is 0, the start is all that a residual can be compared with.
         xp, eps = namespace(z0), epsilon(z0.dtype)
         zero = xp.broadcast_to(full((), 0.0, z0.dtype, device_of(z0)), self.shape)
-        scale = xp.maximum(A.scale(zero, self.rank), eps * norm(start, self.rank))
+        scale = xp.maximum(_scale(A, B, zero, self.rank), eps * norm(start, self.rank))
         scale = xp.clip(detach(scale), max(atol / tol, float(xp.finfo(z0.dtype).tiny)), None)
         self.scale = xp.where(scale == np.inf, np.nan, scale)  # infinite data makes NaN of a residual, not 0
         # Steps, ‖gap‖ and ‖point‖ of a look about half of all steps ago; at first what is known of the start.
@@ -284,3 +284,15 @@ class Loop:
             method=self.method,
             problem=(self.A, self.B),
         )
+
+
+def _scale(A: MonotoneOperator, B: MonotoneOperator, zero: Array, rank: int) -> Array:
+    """‖A(0)‖ of each sample; where A is set-valued, the larger of ‖A₁(0)‖ and ‖B₁(0)‖, by Yosida: A₁(0) = -J_A(0)."""
+    known = A.scale(zero, rank)
+    if known is not None:
+        return known
+    scale = norm(zero, rank)
+    for op in (A, B):
+        with contextlib.suppress(MonopsError, NotImplementedError):
+            scale = namespace(zero).maximum(scale, norm(detach(op.resolvent(1.0)(zero)), rank))
+    return scale

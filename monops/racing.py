@@ -171,10 +171,13 @@ def _trial(
                 warn=False,
             )
             setup, per_step = _timed(method, A, B, z0, tol, max(result.steps, 1), repeats)
-    except (MonopsError, NotImplementedError) as error:
+    except MonopsError as error:
         return Trial(name, problem, refusal=str(error), tol=tol)
+    except Exception as error:  # of somebody's own method or operator: the others race on
+        return Trial(name, problem, refusal=f"{type(error).__name__}: {error}", tol=tol)
     result = replace(result, method=method, problem=(A, B))  # without counters
-    worst = result.history.residual.reshape(len(result.history.steps), -1).max(1)
+    residual = result.history.residual
+    worst = residual.max(tuple(range(1, residual.ndim)), initial=0.0)
     return Trial(
         name,
         problem,

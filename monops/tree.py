@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from monops.arrays import as_device
 from monops.errors import OptionError
 
 _Axes = str | int | None
@@ -63,7 +64,7 @@ def move(tree: Any, device: torch.device | str | None = None, dtype: torch.dtype
     for node in _nodes(moved):
         names = {f.name for f in dataclasses.fields(node)}
         if device is not None and "device" in names:
-            object.__setattr__(node, "device", torch.device(device))
+            object.__setattr__(node, "device", as_device(device))
         if dtype is not None and "dtype" in names:
             object.__setattr__(node, "dtype", dtype)
     return moved

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, cast, clip, namespace
+import torch
+
+from monops.arrays import Array, cast, clip, is_tracked, namespace
 from monops.functions.base import Function, Separable, indicator
 from monops.functions.convex_set import slack
 from monops.functions.parameters import PARAMETER, require
@@ -55,7 +57,7 @@ class Box(Separable):
         return indicator((x < self.lower - room) | (x > self.upper + room), x)
 
     def _prox(self, x: Array, step: float) -> Array:
-        return clip(x, self.lower, self.upper)
+        return _within(x, self.lower, self.upper)
 
     def _prox_slope(self, x: Array, step: float) -> Array:
         return cast((self.lower < x) & (x < self.upper), x.dtype)
@@ -65,6 +67,13 @@ class Box(Separable):
 
 
 HardTanh = Box
+
+
+def _within(x: Array, lower: float | Array, upper: float | Array) -> Array:
+    """x clipped, differentiable in the bounds, also where they are equal, of which clip would drop the lower one."""
+    if any(isinstance(bound, torch.Tensor) and is_tracked(bound) for bound in (lower, upper)):
+        return clip(clip(x, None, upper), lower, None)
+    return clip(x, lower, upper)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +116,7 @@ class Support(Separable):
         return where(x > 0, above, where(x < 0, below, 0 * x))
 
     def _prox(self, x: Array, step: float) -> Array:
-        return x - clip(x, step * self.lower, step * self.upper)
+        return x - _within(x, step * self.lower, step * self.upper)
 
     def _prox_slope(self, x: Array, step: float) -> Array:
         return 1 - cast((step * self.lower < x) & (x < step * self.upper), x.dtype)

@@ -32,7 +32,8 @@ def fuse(y: Array, down: float | Array, up: float | Array) -> Array:
 
     Source:
         Hochbaum 2001, An efficient algorithm for image segmentation, Markov random fields and related problems, for
-        the levels; Johnson 2013, A dynamic programming algorithm for the fused lasso and L₀-segmentation, for the slope.
+        the levels; Johnson 2013, A dynamic programming algorithm for the fused lasso and L₀-segmentation, for the
+        slope.
     """
     xp = namespace(y)
     held = cast(detach(y), xp.float64)
@@ -74,7 +75,7 @@ def _from_left(a: Array, low: Array, high: Array) -> Array:
 
 
 def _clipped_sums(a: Array, low: Array, high: Array) -> Array:
-    """v_k = clip(v_{k-1} + a_k, low_k, high_k) with v_{-1} = 0, by halves: two such maps one after the other are one."""
+    """v_k = clip(v_{k-1} + a_k, low_k, high_k) with v_{-1} = 0, by halves: two such maps make one."""
     xp, n = namespace(a), a.shape[-1]
     if n < 2:
         return clip(a, low, high)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, cast, clip, namespace
+from monops.arrays import Array, cast, clip, epsilon, namespace
 from monops.functions.base import Separable, half_square, total
 from monops.functions.parameters import PARAMETER, greatest, require
 
@@ -47,7 +47,8 @@ class Huber(Separable):
         return greatest(self.weight)
 
     def conjugate_value(self, y: Array) -> Array:
-        is_outside = abs(self._admit(y)) > self.weight * self.delta
+        bound = self.weight * self.delta
+        is_outside = abs(self._admit(y)) > bound + 2 * epsilon(y.dtype) * bound  # which a gradient may round to
         value = half_square(y, self.weight)
         return total(namespace(y).where(is_outside, math.inf, value), self.axes)
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from monops.arrays import Array, namespace, require_step
+from monops.arrays import Array, detach, namespace, require_step
 from monops.errors import OptionError, ShapeError
 from monops.functions.base import Function, total
 from monops.functions.convex_set import slack
@@ -213,8 +213,11 @@ def _listed(x: Array, groups: tuple[tuple[int, ...], ...]) -> Array:
 
 def _norms(x: Array, sums: Sums) -> Array:
     """The norm of each entry's group, with derivative 0 where that is 0."""
-    xp, squares = namespace(x), sums(x * x)
-    return xp.where(squares > 0, xp.sqrt(xp.where(squares > 0, squares, 1.0)), squares)
+    # The sum of sizes is divided out, so that squares of very large and very small numbers neither overflow nor vanish.
+    xp, sizes = namespace(x), sums(abs(detach(x)))
+    scale = xp.where((sizes > 0) & (sizes < math.inf), sizes, 1.0)
+    squares = sums((x / scale) ** 2)
+    return scale * xp.where(squares > 0, xp.sqrt(xp.where(squares > 0, squares, 1.0)), squares)
 
 
 def _shrinkage(norms: Array, threshold: float | Array) -> tuple[Array, Array]:

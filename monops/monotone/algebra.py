@@ -143,7 +143,8 @@ class Perturbed(Around):
 
     @property
     def cocoercivity(self) -> float:
-        return _together(self.A.cocoercivity, 1 / self.curvature if self.curvature else math.inf)
+        together = _together(self.A.cocoercivity, 1 / self.curvature if self.curvature else math.inf)
+        return max(together, super().cocoercivity)
 
     def apply(self, x: Array) -> Array:
         return self.A.apply(x) + self.curvature * x + self.shift
@@ -196,7 +197,7 @@ class MonotoneSum(MonotoneOperator):
 
     @property
     def cocoercivity(self) -> float:
-        return _together(self.A.cocoercivity, self.B.cocoercivity)
+        return max(_together(self.A.cocoercivity, self.B.cocoercivity), super().cocoercivity)
 
     def apply(self, x: Array) -> Array:
         return self.A.apply(x) + self.B.apply(x)

@@ -147,15 +147,15 @@ class MonotoneOperator(ABC):
 
         return Jacobian(self, x)
 
-    def scale(self, zero: Array, rank: int) -> Array:
-        """‖A(0)‖, one number a sample, with which residuals are compared beside ‖point‖; 0 where A is set-valued.
+    def scale(self, zero: Array, rank: int) -> Array | None:
+        """‖A(0)‖, one number a sample, with which residuals are compared beside ‖point‖; None if A is set-valued.
 
         Shapes: `zero` (*batch, *domain), a zero state with `rank` domain axes → (*batch).
         """
         try:
             return norm(self.apply(zero), rank)
         except NotSingleValuedError:
-            return norm(zero, rank)
+            return None
 
     def zero(self) -> Array | None:
         """A zero state with this operator's batch axes, dtype and device, where it knows them."""

@@ -27,7 +27,7 @@ class Jacobian(LinearOperator):
 
     @property
     def domain(self) -> Shape:
-        return tuple(self.x.shape[-1:]) if self.A.domain is None else self.A.domain
+        return tuple(self.x.shape[self.x.ndim - self.A.rank :]) if self.A.domain is None else self.A.domain
 
     @property
     def codomain(self) -> Shape:

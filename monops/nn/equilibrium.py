@@ -114,7 +114,7 @@ class Equilibrium(nn.Module):
                 raise NonFiniteError(self._diagnose(x, None, str(error))) from error
         if result.status is Status.NON_FINITE:
             raise NonFiniteError(self._diagnose(x, ~np.isfinite(result.residual)))
-        if result.status is Status.MAX_STEPS:
+        if result.status is not Status.CONVERGED:
             warn_of(result, self.options["tol"])
         point = result.point.detach()
         # Between calls no more is kept than has a use.

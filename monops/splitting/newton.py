@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from monops.arrays import Array, cast, known_true, namespace, norm
-from monops.errors import NotConvergedError
-from monops.linear import Dense, Identity, LinearOperator
+from monops.errors import NotConvergedError, SingularError
+from monops.linear import Dense, Diagonal, Identity, LinearOperator
 from monops.splitting.accelerated import Accelerated, Plan
 from monops.splitting.base import SplittingMethod, StepSize
 from monops.splitting.douglas_rachford import DouglasRachford
@@ -64,7 +64,7 @@ class SemismoothNewton(Accelerated):
         # A Douglas-Rachford step goes half of the way from z to S(z).
         try:
             d = _solve(derivative, xp.where(is_sound, 2 * (Tz - z), 0.0))
-        except NotConvergedError:  # of GMRES, where I - S' is nearly singular
+        except (NotConvergedError, SingularError):  # where I - S' is singular, or nearly so
             return Tz, ()
 
         def size(x: Array) -> Array:
@@ -84,7 +84,10 @@ class SemismoothNewton(Accelerated):
 
 
 def _solve(derivative: LinearOperator, b: Array) -> Array:
-    """(I - derivative)⁻¹ b; what is not finite where a matrix is singular."""
+    """(I - derivative)⁻¹ b; what is not finite where a matrix is singular, and b/2, a step, where an entry is."""
+    if isinstance(derivative, Diagonal):
+        xp, entries = namespace(b), 1 - derivative.entries
+        return b / xp.where(entries == 0, 2.0, entries)
     if not isinstance(derivative, Dense):
         return (-derivative).resolvent(1.0).apply(b)
     matrix = (Identity.like(derivative) - derivative).to_dense()

@@ -119,7 +119,9 @@ def _operator(laws: Laws, A: MonotoneOperator, x: Array, rank: int) -> None:
         return
     laws.same_kind("A(x) keeps shape, dtype and device", u, x, tuple(x.shape))
     origin = norm(A(0 * x), rank)
-    laws.equal("scale() is ‖A(0)‖", A.scale(0 * x, rank) + 0 * origin, origin, scale=1.0)
+    scale = A.scale(0 * x, rank)
+    laws.true("scale() is ‖A(0)‖ of a single-valued A", scale is not None, "", "it is None")
+    laws.equal("scale() is ‖A(0)‖", scale + 0 * origin, origin, scale=1.0)
     y = laws.normal(*x.shape)
     _constants(laws, A, u - A(y), x - y, rank, "A(x)")
     if is_torch(x):
@@ -224,7 +226,7 @@ def _worst_directions(laws: Laws, A: MonotoneOperator, J: Resolvent, x: Array, s
     With v = (x - p)/step, small moves have dp = D dx and dv = (I - D) dx/step, so the claims are that the symmetric
     matrices (D + Dᴴ)/2 - (1 + step·m) DᴴD and (step·L)² DᴴD - (I - D)ᴴ(I - D) have no negative eigenvalue.
     """
-    if math.prod(x.shape[-1:] if A.domain is None else A.domain) > DENSE_LIMIT:
+    if math.prod(x.shape[x.ndim - A.rank :] if A.domain is None else A.domain) > DENSE_LIMIT:
         return
     D = to_numpy(J.derivative(x).to_dense()).astype(np.float64)
     transposed, rest = D.swapaxes(-1, -2), np.eye(D.shape[-1]) - D
