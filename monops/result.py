@@ -109,11 +109,10 @@ class Result:
     def predicted_rate(self) -> float | None:
         """The contraction factor a step which theory promises for this problem, or None.
 
-        From the strong monotonicity and the Lipschitz constant of A, which are computed now unless they are known: for
-        a matrix by its singular values and eigenvalues.
+        From what A and B know of themselves, which is computed now unless it is known: of a matrix the strong
+        monotonicity and the Lipschitz constant, by its eigenvalues and singular values.
         """
-        A, _ = self._operators()
-        return self.method.rate(A.strong_monotonicity, A.lipschitz)
+        return self.method.rate_for(*self._operators())
 
     @property
     def measured_rate(self) -> float:
@@ -131,10 +130,11 @@ class Result:
         """
         if not self.method.gap_is_step:
             return math.nan
-        A, _ = self._operators()
-        rate, m, L = self.predicted_rate, A.strong_monotonicity, A.lipschitz
+        rate = self.predicted_rate
         if rate is None or rate == 0:
             return math.nan
+        A, B = self._operators()
+        m, L = A.strong_monotonicity + B.strong_monotonicity, min(A.lipschitz, B.lipschitz)
         alpha = float(getattr(self.method, "step", 1.0))
         steps = np.array(self.history.steps)[:, None]
         residual = self.history.residual.astype(np.float64).reshape(len(steps), math.prod(self.residual.shape))
@@ -152,17 +152,19 @@ class Result:
     def is_rate_affordable(self) -> bool:
         """Whether `predicted_rate` costs little beside what the solve has cost.
 
-        So it does where the facts of A are known already: the step size was found from them, the method asked for
-        them, or A has no matrix, but claims. Elsewhere not on a GPU, which would wait long for an eigenvalue; and on
-        the CPU where the run was so long that the facts of a matrix, at an estimate from the numbers of unknowns,
-        samples and steps, cost a tenth of it at most.
+        So it does where the facts of A and B are known already: the step size was found from them, the method asked
+        for them, or there is no matrix, but claims. Elsewhere not on a GPU, which would wait long for an eigenvalue;
+        and on the CPU where the run was so long that the facts of a matrix, at an estimate from the numbers of
+        unknowns, samples and steps, cost a tenth of it at most.
         """
-        A, _ = self._operators()
-        if A.domain is None or self.search is not None or {"strong_monotonicity", "lipschitz"} <= vars(A).keys():
+        A, B = self._operators()
+        facts = {"strong_monotonicity", "lipschitz"}
+        sizes = [math.prod(op.domain) for op in (A, B) if op.domain is not None and not facts <= vars(op).keys()]
+        if not sizes or self.search is not None:
             return True
         if device_of(self.point).type != "cpu":
             return False
-        n, samples = math.prod(A.domain), self.residual.size
+        n, samples = max(sizes), self.residual.size
         run = self.steps * (STEP_COST + 2 * samples * float(n) ** 2)
         return STEP_COST + FACTS_COST * float(n) ** 3 <= FACTS_SHARE * run
 

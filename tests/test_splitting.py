@@ -35,7 +35,7 @@ from monops import (
 from monops.arrays import Array, norm, to_numpy
 from monops.errors import ConditionError, NotSingleValuedError, OptionError, StepSizeError
 from monops.splitting import StepSize
-from monops.splitting.peaceman_rachford import reflected_rate
+from monops.splitting.rates import Facts, reflected_factor
 from monops.testing import BrokenLaw, catalogue, check_splitting_method
 
 METHODS = {
@@ -210,7 +210,7 @@ def test_the_rate_of_the_reflection_is_reached(factor: float) -> None:
     J = Dense(M).resolvent(step)
     x = torch.randn(50, 2, dtype=torch.float64)
     ratio = norm(2 * J(x) - x, 1) / norm(x, 1)
-    assert ratio.tolist() == pytest.approx([reflected_rate(step, m, L)] * 50)
+    assert ratio.tolist() == pytest.approx([reflected_factor(step, Facts(m, L))] * 50)
     z = x - step * Dense(M)(x)
     forward = norm(z, 1) / norm(x, 1)
     want = math.sqrt(1 - 2 * step * m + step**2 * L**2)

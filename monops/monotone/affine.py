@@ -90,13 +90,6 @@ class Affine(MonotoneOperator):
     def is_gradient(self) -> bool:
         return self.linear.symmetric
 
-    @property
-    def cocoercivity(self) -> float:
-        L = self.lipschitz
-        if self.is_gradient and L > 0:  # the gradient of a convex quadratic (Baillon & Haddad 1977)
-            return 1 / L
-        return super().cocoercivity
-
     def apply(self, x: Array) -> Array:
         return self.linear.apply(x) - self.b
 

@@ -107,9 +107,14 @@ class MonotoneOperator(ABC):
 
     @property
     def cocoercivity(self) -> float:
-        """A constant β ≥ 0 with ⟨A(x) - A(y), x - y⟩ ≥ β‖A(x) - A(y)‖²; m/L² unless more is known."""
-        m, L = self.strong_monotonicity, self.lipschitz
-        return m / L**2 if L > 0 else math.inf
+        """A constant β ≥ 0 with ⟨A(x) - A(y), x - y⟩ ≥ β‖A(x) - A(y)‖².
+
+        1/L for the gradient of a convex function (Baillon & Haddad 1977); m/L² unless more is known.
+        """
+        L = self.lipschitz
+        if L == 0:
+            return math.inf
+        return 1 / L if self.is_gradient else self.strong_monotonicity / L**2
 
     @abstractmethod
     def resolvent(self, step: float) -> Resolvent:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -62,11 +61,6 @@ class Subdifferential(MonotoneOperator):
     @property
     def is_gradient(self) -> bool:
         return True
-
-    @property
-    def cocoercivity(self) -> float:
-        L = self.lipschitz
-        return 1 / L if L > 0 else math.inf  # Baillon & Haddad 1977
 
     def apply(self, x: Array) -> Array:
         return self.f.gradient(x)

@@ -13,6 +13,7 @@ from monops.monotone import Affine, MonotoneOperator, Resolvent
 from monops.monotone.affine import AffineResolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.parts import affine_part, take_apart
+from monops.splitting.rates import reflections_factor
 
 
 class Multipliers(NamedTuple):
@@ -38,7 +39,8 @@ class ADMM(SplittingMethod):
         ConditionError: from `prepare`, if there is a K, A is not affine, and KᴴK is no multiple of I.
 
     Source: Gabay & Mercier 1976; Boyd et al. 2011 (*Distributed optimization and statistical learning via the
-    alternating direction method of multipliers*), equations 3.5 to 3.7.
+    alternating direction method of multipliers*), equations 3.5 to 3.7. Rate: without a K it is Douglas-Rachford
+    splitting of x + u (Eckstein & Bertsekas 1992), by whose rate x comes nearer on the average.
 
     Example:
         >>> import torch
@@ -84,6 +86,11 @@ class ADMM(SplittingMethod):
             return K_H(w - v) / self.step, (v - Kx) / self.step
 
         return Step(Multipliers(x, v, u + Kx - v), point=x, gap=gap)
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        step, is_linked = self._step_at(A), isinstance(take_apart(B).K, LinearOperator)
+        factor = None if step is None or is_linked else reflections_factor(step, A, B)
+        return None if factor is None else (1 + factor) / 2
 
     def best_step(self, m: float, L: float) -> float | None:
         return 1 / L if 0 < L < math.inf else None

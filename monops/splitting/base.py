@@ -65,7 +65,9 @@ class SplittingMethod(ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        require_signatures(cls, prepare=("A", "B"), advance=("plan", "z"), start=("plan", "z0"), rate=("m", "L"))
+        operators = ("A", "B")
+        require_signatures(cls, prepare=operators, advance=("plan", "z"), start=("plan", "z0"))
+        require_signatures(cls, rate=("m", "L"), rate_for=operators, averagedness=operators)
 
     @abstractmethod
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Any:
@@ -122,6 +124,14 @@ class SplittingMethod(ABC):
         """
         return None
 
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        """The factor proven for these two operators: less than `rate(m, L)` where more is known of them.
+
+        That A is a gradient or cocoercive, say, or that B is strongly monotone. Points come nearer to the solution by
+        it at every step or, where the docstring of a method says so, on the average.
+        """
+        return self.rate(A.strong_monotonicity, A.lipschitz)
+
     def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
         """The least known a in (0, 1] for which a step is a-averaged on states: (1 - a) I + a N, N nonexpansive."""
         return None
@@ -163,6 +173,9 @@ class SplittingMethod(ABC):
 
     def _step_for(self, m: float, L: float) -> float | None:
         return self.best_step(m, L) if self.step == "auto" else float(self.step)
+
+    def _step_at(self, A: MonotoneOperator) -> float | None:
+        return self.starting_step(A) if self.step == "auto" else float(self.step)
 
     def _numeric_step(self) -> float:
         if self.step == "auto":

@@ -8,10 +8,12 @@ from typing import Any
 
 from monops.arrays import Array
 from monops.errors import StepSizeError
+from monops.linear import LinearOperator
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.condat_vu import PrimalDual
 from monops.splitting.parts import take_apart
+from monops.splitting.rates import reflections_factor
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class ChambollePock(SplittingMethod):
         StepSizeError: from `prepare`, if στ‖K‖² > 1.
 
     Source: Chambolle & Pock 2011 (*A first-order primal-dual algorithm for convex problems with applications to
-    imaging*), algorithm 1 with θ = 1.
+    imaging*), algorithm 1 with θ = 1. Rate: without a K, at στ = 1, it is Douglas-Rachford splitting of x - τy, by
+    whose rate x comes nearer on the average.
 
     Example:
         >>> import torch
@@ -71,6 +74,13 @@ class ChambollePock(SplittingMethod):
             return (x - p) / tau - K_H(y - q), ((y - q) / sigma - K(x - p)) / tau
 
         return Step(PrimalDual(p, q), point=p, gap=gap)
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        tau = self._step_at(A)
+        if tau is None or isinstance(take_apart(B).K, LinearOperator) or (self.dual_step or 1 / tau) != 1 / tau:
+            return None
+        factor = reflections_factor(tau, A, B)
+        return None if factor is None else (1 + factor) / 2
 
     def best_step(self, m: float, L: float) -> float | None:
         return 1 / L if 0 < L < math.inf else None

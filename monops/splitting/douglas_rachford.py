@@ -9,7 +9,7 @@ from typing import ClassVar
 from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.peaceman_rachford import reflected_rate
+from monops.splitting.rates import Facts, reflected_factor, reflections_factor
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class DouglasRachford(SplittingMethod):
     Args:
         step: α in (0, ∞), or "auto".
 
-    Source: Lions & Mercier 1979. Convergence: Bauschke & Combettes 2017, theorem 26.11. Rate: Giselsson 2017, for the
-    average of I and the Peaceman-Rachford operator.
+    Source: Lions & Mercier 1979. Convergence: Bauschke & Combettes 2017, theorem 26.11. Rate: (1 + r)/2 for
+    the average of I and the Peaceman-Rachford operator, whose rate is r.
 
     Example:
         >>> round(DouglasRachford(0.5).rate(m=1.0, L=2.0), 4)
@@ -50,8 +50,13 @@ class DouglasRachford(SplittingMethod):
 
     def rate(self, m: float, L: float) -> float | None:
         step = self._step_for(m, L)
-        reflected = None if step is None else reflected_rate(step, m, L)
-        return None if reflected is None else (1 + reflected) / 2
+        factor = 1.0 if step is None else reflected_factor(step, Facts(m, L))
+        return (1 + factor) / 2 if factor < 1 else None
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        step = self._step_at(A)
+        factor = None if step is None else reflections_factor(step, A, B)
+        return None if factor is None else (1 + factor) / 2
 
     def best_step(self, m: float, L: float) -> float | None:
         return 1 / L if 0 < L < math.inf else None

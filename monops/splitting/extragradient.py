@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from monops.arrays import Array
@@ -27,7 +28,8 @@ class Extragradient(SplittingMethod):
         ConditionError: from `prepare`, if B is not known to be a subdifferential.
 
     Source: Korpelevich 1976 (*The extragradient method for finding saddle points and other problems*). Rate: as for
-    `ForwardBackwardForward`, from the same inequality.
+    `ForwardBackwardForward`, from the same inequality; where B is the subdifferential of a μ-strongly
+    convex function, with m + μ/2 for m, and divided by √(1 + αμ).
 
     Example:
         >>> round(Extragradient(0.25).rate(m=1.0, L=2.0), 4)
@@ -53,6 +55,14 @@ class Extragradient(SplittingMethod):
 
     def rate(self, m: float, L: float) -> float | None:
         return two_look_rate(self._step_for(m, L), m, L)
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        step, L = self._step_at(A), A.lipschitz
+        if step is None or not step * L < 1:
+            return None
+        m, m_B = A.strong_monotonicity, B.strong_monotonicity
+        factor = (two_look_rate(step, m + m_B / 2, L) or 1.0) / math.sqrt(1 + step * m_B)
+        return factor if factor < 1 else None
 
     def best_step(self, m: float, L: float) -> float | None:
         return two_look_best_step(m, L)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +9,7 @@ from monops.arrays import Array
 from monops.errors import OptionError
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step
+from monops.splitting.rates import Facts, forward_factor
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class FixedPoint(SplittingMethod):
         OptionError: the damping is outside its range.
 
     Source: Bai, Kolter & Koltun 2019 (*Deep equilibrium models*), as the simplest forward solve. Rate: 1 - λ + λ√(1 -
-    2m + L²), where that is below 1.
+    2m + L²), where that is below 1; less where more is known, as for `ForwardBackward`.
 
     Example:
         >>> round(FixedPoint(0.5).rate(m=1.0, L=1.2), 4)
@@ -50,7 +50,11 @@ class FixedPoint(SplittingMethod):
         return Step(z + self.damping * (y - z), point=y, gap=lambda: z - y)
 
     def rate(self, m: float, L: float) -> float | None:
-        if not math.inf > L:
-            return None
-        factor = 1 - self.damping + self.damping * math.sqrt(max(0.0, 1 - 2 * m + L**2))
+        return self._damped(forward_factor(1.0, Facts(m, L)))
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        return self._damped(forward_factor(1.0, Facts.of(A)) / (1 + B.strong_monotonicity))
+
+    def _damped(self, inner: float) -> float | None:
+        factor = 1 - self.damping + self.damping * inner
         return factor if factor < 1 else None

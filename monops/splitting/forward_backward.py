@@ -10,6 +10,7 @@ from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.parts import gradient_step
+from monops.splitting.rates import Facts, forward_factor
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class ForwardBackward(SplittingMethod):
         allow_unproven: accept a step outside of the interval, and an A for which no bound is known.
 
     Source: Bauschke & Combettes 2017, theorem 26.14; used for equilibrium networks by Winston & Kolter 2020. Rate:
-    √(1 - 2αm + α²L²).
+    √(1 - 2αm + α²L²); less for a gradient, or where more is known (`monops.splitting.rates.forward_factor`), and that
+    divided by 1 + αm where B is m-strongly monotone.
 
     Example:
         >>> round(ForwardBackward(0.25).rate(m=1.0, L=2.0), 4)
@@ -58,9 +60,14 @@ class ForwardBackward(SplittingMethod):
 
     def rate(self, m: float, L: float) -> float | None:
         step = self._step_for(m, L)
-        if step is None or not (m > 0 and math.inf > L):
+        factor = math.inf if step is None else forward_factor(step, Facts(m, L))
+        return factor if factor < 1 else None
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        step = self._step_at(A)
+        if step is None:
             return None
-        factor = math.sqrt(max(0.0, 1 - 2 * step * m + (step * L) ** 2))
+        factor = forward_factor(step, Facts.of(A)) / (1 + step * B.strong_monotonicity)
         return factor if factor < 1 else None
 
     def best_step(self, m: float, L: float) -> float | None:

@@ -22,7 +22,8 @@ class ForwardBackwardForward(SplittingMethod):
         allow_unproven: accept a step outside of the interval.
 
     Source: Tseng 2000 (*A modified forward-backward splitting method for maximal monotone mappings*), theorem 3.4.
-    Rate: √(1 - c) with 1/c = 1/(1 - α²L²) + 1/(2αm), from ‖z⁺ - z*‖² ≤ ‖z - z*‖² - (1 - α²L²)‖z - y‖² - 2αm‖y - z*‖².
+    Rate: √(1 - c) with 1/c = 1/(1 - α²L²) + 1/(2αm), from ‖z⁺ - z*‖² ≤ ‖z - z*‖² - (1 - α²L²)‖z - y‖² - 2αm‖y - z*‖²,
+    with the m of A + B.
 
     Example:
         >>> round(ForwardBackwardForward(0.25).rate(m=1.0, L=2.0), 4)
@@ -44,6 +45,9 @@ class ForwardBackwardForward(SplittingMethod):
 
     def rate(self, m: float, L: float) -> float | None:
         return two_look_rate(self._step_for(m, L), m, L)
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        return two_look_rate(self._step_at(A), A.strong_monotonicity + B.strong_monotonicity, A.lipschitz)
 
     def best_step(self, m: float, L: float) -> float | None:
         return two_look_best_step(m, L)

@@ -30,7 +30,8 @@ class ForwardReflectedBackward(SplittingMethod):
         allow_unproven: accept a step outside of the interval.
 
     Source: Malitsky & Tam 2020 (*A forward-backward splitting method for monotone inclusions without cocoercivity*),
-    theorem 2.5.
+    theorem 2.5. Rate: √q with q = max((1 + αL)/(1 + αL + 2αm), 2αL) and the m of A + B, on the average: by q falls
+    (1 + 2αm)‖z - z*‖² + 2α⟨A(z) - A(z₋), z* - z⟩ + (1 - αL)‖z - z₋‖², as the proof of theorem 2.9 shows.
 
     Example:
         >>> round(ForwardReflectedBackward("auto").best_step(m=1.0, L=2.0), 4)
@@ -52,6 +53,13 @@ class ForwardReflectedBackward(SplittingMethod):
         forward = 2 * Az - state.A_before
         x = J_B(z - self.step * forward)
         return Step(Reflected(x, Az), point=x, gap=lambda: (z - x) / self.step - forward + A.apply(x))
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        step, L = self._step_at(A), A.lipschitz
+        m = A.strong_monotonicity + B.strong_monotonicity
+        if step is None or not (m > 0 and 2 * step * L < 1):
+            return None
+        return math.sqrt(max((1 + step * L) / (1 + step * L + 2 * step * m), 2 * step * L))
 
     def best_step(self, m: float, L: float) -> float | None:
         return 0.45 / L if 0 < L < math.inf else None

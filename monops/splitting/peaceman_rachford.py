@@ -11,6 +11,7 @@ from monops.errors import ConditionError
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.parts import may_be_strongly_monotone
+from monops.splitting.rates import Facts, reflected_factor, reflections_factor
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class PeacemanRachford(SplittingMethod):
         ConditionError: from `prepare`, if both have claims, and neither is strongly monotone.
 
     Source: Lions & Mercier 1979; used for equilibrium networks by Winston & Kolter 2020. Convergence: Bauschke
-    & Combettes 2017, proposition 26.13. Rate: Giselsson 2017 (*Tight global linear convergence rate bounds for
-    Douglas-Rachford splitting*), which bounds the reflected resolvent of A.
+    & Combettes 2017, proposition 26.13. Rate: √(1 - 4αm/(1 + 2αm + α²L²)), by which the reflection in A contracts
+    (Giselsson 2017); less for a gradient, or where more is known (`monops.splitting.rates.reflected_factor`), and
+    times that of B.
 
     Example:
         >>> PeacemanRachford("auto").best_step(m=1.0, L=4.0)
@@ -67,14 +69,12 @@ class PeacemanRachford(SplittingMethod):
 
     def rate(self, m: float, L: float) -> float | None:
         step = self._step_for(m, L)
-        return None if step is None else reflected_rate(step, m, L)
+        factor = 1.0 if step is None else reflected_factor(step, Facts(m, L))
+        return factor if factor < 1 else None
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        step = self._step_at(A)
+        return None if step is None else reflections_factor(step, A, B)
 
     def best_step(self, m: float, L: float) -> float | None:
         return 1 / L if 0 < L < math.inf else None
-
-
-def reflected_rate(step: float, m: float, L: float) -> float | None:
-    """√(1 - 4αm/(1 + 2αm + α²L²)), which 2 J_A - I contracts by; None unless A is strongly monotone and Lipschitz."""
-    if not (m > 0 and math.inf > L):
-        return None
-    return math.sqrt(max(0.0, 1 - 4 * step * m / (1 + 2 * step * m + (step * L) ** 2)))

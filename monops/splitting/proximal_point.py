@@ -23,7 +23,7 @@ class ProximalPoint(SplittingMethod):
         NoResolventError: from `prepare`, if no resolvent of A + B is known.
 
     Source: Rockafellar 1976 (*Monotone operators and the proximal point algorithm*). Convergence: Bauschke & Combettes
-    2017, theorem 23.41. Rate: 1/(1 + αm).
+    2017, theorem 23.41. Rate: 1/(1 + αm) for the m of A + B.
 
     Example:
         >>> ProximalPoint(2.0).rate(m=0.5, L=4.0)
@@ -48,3 +48,6 @@ class ProximalPoint(SplittingMethod):
 
     def rate(self, m: float, L: float) -> float | None:
         return None if self.step == "auto" or m == 0 else 1 / (1 + float(self.step) * m)
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        return self.rate(A.strong_monotonicity + B.strong_monotonicity, A.lipschitz + B.lipschitz)

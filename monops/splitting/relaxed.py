@@ -89,7 +89,12 @@ class Relaxed(SplittingMethod):
         return Step(state, now.point, now.gap)
 
     def rate(self, m: float, L: float) -> float | None:
-        inner = self.method.rate(m, L)
+        return self._mixed(self.method.rate(m, L))
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        return self._mixed(self.method.rate_for(A, B))
+
+    def _mixed(self, inner: float | None) -> float | None:
         if inner is None:
             return None
         factor = abs(1 - self.relaxation) + self.relaxation * inner
