@@ -142,7 +142,14 @@ def test_a_wrong_norm_is_noticed() -> None:
     assert result.rate_excess > 2
 
 
-FIXED = [PeacemanRachford(0.4), DouglasRachford(0.8), Relaxed(PeacemanRachford(0.4), 0.7), FixedPoint(0.2)]
+FIXED = [
+    PeacemanRachford(0.4),
+    DouglasRachford(0.8),
+    Relaxed(PeacemanRachford(0.4), 0.7),
+    FixedPoint(0.2),
+    ForwardBackwardForward(0.3),
+    Extragradient(0.3),
+]
 
 
 @pytest.mark.parametrize("method", [*FIXED, ForwardBackward(0.1)], ids=repr)

@@ -132,6 +132,13 @@ class SplittingMethod(ABC):
         """
         return self.rate(A.strong_monotonicity, A.lipschitz)
 
+    def gap_slack(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        """The factor c with ‖gap‖ ≤ c rateᵏ ‖gap of k steps before‖ for `rate_for(A, B)`; None where none is known.
+
+        1 where `gap_is_step`, since steps contract like any two states.
+        """
+        return 1.0 if self.gap_is_step else None
+
     def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
         """The least known a in (0, 1] for which a step is a-averaged on states: (1 - a) I + a N, N nonexpansive."""
         return None

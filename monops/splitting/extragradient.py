@@ -64,5 +64,14 @@ class Extragradient(SplittingMethod):
         factor = (two_look_rate(step, m + m_B / 2, L) or 1.0) / math.sqrt(1 + step * m_B)
         return factor if factor < 1 else None
 
+    def gap_slack(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        """c/(m rate) of ‖gap‖ ≤ c‖z - z*‖, as ‖y - x‖ ≤ (2 + αL)‖z - z*‖, and of m‖z⁺ - z*‖ ≤ ‖gap‖."""
+        rate, m = self.rate_for(A, B), A.strong_monotonicity + B.strong_monotonicity
+        if not rate:
+            return None
+        step = self._numeric_step()
+        share = step * A.lipschitz
+        return (2 + share * (2 + share)) / (step * m * rate)
+
     def best_step(self, m: float, L: float) -> float | None:
         return two_look_best_step(m, L)

@@ -49,6 +49,14 @@ class ForwardBackwardForward(SplittingMethod):
     def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
         return two_look_rate(self._step_at(A), A.strong_monotonicity + B.strong_monotonicity, A.lipschitz)
 
+    def gap_slack(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        """c₁c₂ of ‖gap‖ ≤ c₁‖z - z*‖, as ‖z - y‖ ≤ (2 + αL)‖z - z*‖, and of ‖z - z*‖ ≤ ‖z - y‖ + ‖y - z*‖ ≤ c₂‖gap‖."""
+        step, m = self._numeric_step(), A.strong_monotonicity + B.strong_monotonicity
+        share = step * A.lipschitz
+        if not (m > 0 and share < 1):
+            return None
+        return (1 + share) * (2 + share) * (1 / (1 - share) + 1 / (step * m))
+
     def best_step(self, m: float, L: float) -> float | None:
         return two_look_best_step(m, L)
 
