@@ -13,12 +13,14 @@ from monops import (
     L1,
     Affine,
     Box,
+    CircularConv,
     Dense,
     Diagonal,
     FromCallable,
     Identity,
     LinearOperator,
     PeacemanRachford,
+    QuadraticForm,
     ReLU,
     SplittingMethod,
     SquaredL2,
@@ -200,3 +202,28 @@ def test_cocoercivity_goes_through_the_algebra() -> None:
 def test_an_input_on_another_device_is_named_before_anything_else() -> None:
     with pytest.raises(DeviceError, match="lives on cpu, got an input on meta"):
         Equilibrium(MonotoneDense(3, 4))(torch.ones(2, 3, device="meta"))
+
+
+@pytest.mark.parametrize("kind", ["dense", "quadratic", "convolution"])
+def test_a_resolvent_first_used_without_gradients_has_them_later(kind: str) -> None:
+    torch.manual_seed(0)
+    b = torch.randn((3, 4, 4) if kind == "convolution" else (3,), dtype=D, requires_grad=True)
+    A: MonotoneOperator
+    if kind == "dense":
+        A = Affine(Dense(2 * torch.eye(3, dtype=D)), b)
+    elif kind == "quadratic":
+        A = Subdifferential(QuadraticForm(Dense(2 * torch.eye(3, dtype=D), symmetric=True), b))
+    else:
+        C = CircularConv(torch.randn(3, 3, 3, 3, dtype=D), (4, 4))
+        A = Affine(Identity((3, 4, 4)) + (C - C.H), b)
+    J = A.resolvent(1.0)
+    x = torch.randn(2, *b.shape, dtype=D)
+    wanted = torch.autograd.grad(A.resolvent(1.0)(x).sum(), b)[0]
+    with torch.no_grad():
+        for _ in range(12):
+            J(x)
+    assert torch.autograd.grad(J(x).sum(), b)[0].equal(wanted)
+    reflected = A.resolvent(1.0).reflected()
+    with torch.no_grad():
+        reflected(x)
+    torch.testing.assert_close(torch.autograd.grad(reflected(x).sum(), b)[0], 2 * wanted)

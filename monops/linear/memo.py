@@ -30,6 +30,15 @@ def remembered(owner: object, name: str, make: Callable[[], Made], *tensors: tor
     return made
 
 
+def by_mode(owner: object, name: str, make: Callable[[], Made]) -> Made:
+    """make(), kept by `owner` for each of autograd's modes: what was made without derivatives has none later."""
+    memo = owner.__dict__.setdefault("_memo", {})
+    key = name, torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    if key not in memo:
+        memo[key] = make()
+    return cast(Made, memo[key])
+
+
 def kept(owner: object, name: str) -> object | None:
     """What `owner` keeps under `name`, or None."""
     return owner.__dict__.get("_memo", {}).get(name)

@@ -13,6 +13,7 @@ import torch
 from monops.arrays import Array, Shape, check_array, epsilon, full, namespace, norm, require_step
 from monops.errors import OptionError, ShapeError
 from monops.linear import Diagonal, Factored, Identity, LinearOperator, Sum
+from monops.linear.memo import by_mode
 from monops.monotone.base import MonotoneOperator, Resolvent, take_rows
 
 
@@ -145,7 +146,6 @@ class AffineResolvent(Resolvent):
     before: float = 0.0
     after: float = 0.0
 
-    @cached_property
     def _kernel(self) -> tuple[Callable[[Array], Array], tuple[Any, ...]]:
         R = self.linear
         kernel = R.apply if self.b is None else R.shifted(self.b, self.before, self.after)
@@ -154,7 +154,7 @@ class AffineResolvent(Resolvent):
     def __call__(self, x: Array) -> Array:
         if torch.compiler.is_compiling():
             return _uncompiled(self, x)
-        kernel, wanted = self._kernel
+        kernel, wanted = by_mode(self, "kernel", self._kernel)
         check_array(x, *wanted)
         return kernel(x)
 

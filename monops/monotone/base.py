@@ -29,7 +29,8 @@ class Resolvent(ABC):
         return None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_kernel"}
+        # For pickling and copies: what is kept are functions, of which neither can be made.
+        return {name: value for name, value in self.__dict__.items() if name != "_memo"}
 
     def reflected(self) -> Resolvent:
         """2J - I, which is nonexpansive: what Peaceman-Rachford and Douglas-Rachford splitting are made of."""

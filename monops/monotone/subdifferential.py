@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 
@@ -13,6 +11,7 @@ from monops.arrays import Array, Shape, require_step
 from monops.errors import OptionError
 from monops.functions import Function
 from monops.linear import LinearOperator
+from monops.linear.memo import by_mode
 from monops.monotone.base import MonotoneOperator, Reflection, Resolvent
 
 
@@ -106,14 +105,10 @@ class ProxResolvent(Resolvent):
     f: Function
     step: float
 
-    @cached_property
-    def _kernel(self) -> Callable[[Array], Array]:
-        return self.f.prox_at(self.step)
-
     def __call__(self, x: Array) -> Array:
         if torch.compiler.is_compiling():
             return self.f.prox(x, self.step)
-        return self._kernel(x)
+        return by_mode(self, "prox", lambda: self.f.prox_at(self.step))(x)
 
     def derivative(self, x: Array) -> LinearOperator:
         return self.f.prox_derivative(x, self.step)
@@ -135,12 +130,10 @@ class ProxReflection(Reflection):
 
     J: ProxResolvent
 
-    @cached_property
-    def _kernel(self) -> Callable[[Array], Array]:
-        return self.J.f.reflection_at(self.J.step)
-
     def __call__(self, x: Array) -> Array:
-        return super().__call__(x) if torch.compiler.is_compiling() else self._kernel(x)
+        if torch.compiler.is_compiling():
+            return super().__call__(x)
+        return by_mode(self, "reflection", lambda: self.J.f.reflection_at(self.J.step))(x)
 
     def take(self, index: Array, shape: Shape) -> ProxReflection:
         return ProxReflection(self.J.take(index, shape))
