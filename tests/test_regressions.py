@@ -215,7 +215,7 @@ def test_a_resolvent_first_used_without_gradients_has_them_later(kind: str) -> N
         A = Subdifferential(QuadraticForm(Dense(2 * torch.eye(3, dtype=D), symmetric=True), b))
     else:
         C = CircularConv(torch.randn(3, 3, 3, 3, dtype=D), (4, 4))
-        A = Affine(Identity((3, 4, 4)) + (C - C.H), b)
+        A = Affine(Identity((3, 4, 4), dtype=D) + (C - C.H), b)
     J = A.resolvent(1.0)
     x = torch.randn(2, *b.shape, dtype=D)
     wanted = torch.autograd.grad(A.resolvent(1.0)(x).sum(), b)[0]
