@@ -16,12 +16,19 @@ from monops import (
     CircularConv,
     Dense,
     Diagonal,
+    ElasticNet,
     FromCallable,
+    Function,
+    Hinge,
+    Huber,
     Identity,
+    KullbackLeibler,
     LinearOperator,
+    LogBarrier,
     PeacemanRachford,
     QuadraticForm,
     ReLU,
+    Softsign,
     SplittingMethod,
     SquaredL2,
     Step,
@@ -32,7 +39,7 @@ from monops import (
     tree,
 )
 from monops.arrays import Array
-from monops.errors import DeviceError, DTypeError, OptionError, ShapeError
+from monops.errors import DeviceError, DTypeError, OptionError, ShapeError, StepSizeError
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.nn import Equilibrium, MonotoneDense
 
@@ -227,3 +234,24 @@ def test_a_resolvent_first_used_without_gradients_has_them_later(kind: str) -> N
     with torch.no_grad():
         reflected(x)
     torch.testing.assert_close(torch.autograd.grad(reflected(x).sum(), b)[0], 2 * wanted)
+
+
+@pytest.mark.parametrize("f", [L1(0.5), Huber(0.3), LogBarrier(), KullbackLeibler(), Softsign(), Hinge()], ids=repr)
+@pytest.mark.parametrize("step", [0.0, -1.0, float("inf"), float("nan")])
+def test_proxes_of_conjugates_refuse_what_is_no_step(f: Function, step: float) -> None:
+    with pytest.raises(StepSizeError, match=r"conjugate_prox wants a step in \(0, ∞\)"):
+        f.conjugate_prox(torch.ones(3), step)
+
+
+def test_conjugates_and_resolvents_of_parameters_that_vmap_hides() -> None:
+    w, x = torch.rand(4, dtype=D) + 0.1, torch.randn(4, 3, dtype=D)
+    one = torch.ones(3, dtype=D)
+
+    def mapped(of: Any) -> torch.Tensor:
+        return torch.func.vmap(of)(w, x)
+
+    torch.testing.assert_close(mapped(lambda w, x: SquaredL2(w).conjugate().prox(x, 2.0)), x / (1 + 2 / w[:, None]))
+    soft = mapped(lambda w, x: ElasticNet(w, w).conjugate_prox(x, 2.0))
+    torch.testing.assert_close(mapped(lambda w, x: ElasticNet(w, w).conjugate().prox(x, 2.0)), soft)
+    for op in (lambda w: Diagonal(w * one), lambda w: w * Identity((3,), dtype=D)):
+        torch.testing.assert_close(mapped(lambda w, x, op=op: op(w).resolvent(1.0)(x)), x / (1 + w[:, None]))

@@ -76,7 +76,7 @@ class Activation(Separable):
     def _expansion(self, u: Array, weights: Weights) -> Expansion:
         """The left side of the equation and its derivatives at u."""
 
-    def conjugate_prox(self, x: Array, step: float) -> Array:
+    def _conjugate_prox(self, x: Array, step: float) -> Array:
         # With x' the prox of f in Moreau's identity, this is f'(x').
         return self._excess(self._argument(self._admit(x) / step, 1 / step))
 

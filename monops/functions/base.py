@@ -108,10 +108,16 @@ class Function(Parametric, Combinable, ABC):
         return namespace(y).where(is_outside, math.inf, value)
 
     def conjugate_prox(self, x: Array, step: float) -> Array:
-        """The prox of f* by Moreau's identity; functions which know better override it.
+        """The prox of f*, by Moreau's identity unless a function knows better.
 
         Shapes: `x` (*batch, *domain) → the same.
+
+        Raises:
+            StepSizeError: `step` is not in (0, ∞).
         """
+        return self._conjugate_prox(x, require_step(step, self, "conjugate_prox"))
+
+    def _conjugate_prox(self, x: Array, step: float) -> Array:
         # Not x - step · prox(…): this form is exactly 0 where the prox of f moves nothing.
         scaled = floating(x) / step
         return step * (scaled - self.prox(scaled, 1 / step))

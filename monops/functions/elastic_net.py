@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, cast, clip, known_true, relu
+from monops.arrays import Array, cast, clip, relu
 from monops.functions.base import Conjugate, Function, Separable, half_square, total
 from monops.functions.box import Box
-from monops.functions.parameters import PARAMETER, greatest, least, require
+from monops.functions.parameters import PARAMETER, holds, least, require
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class ElasticNet(Separable):
         return least(self.l2)
 
     def conjugate(self) -> Function:
-        return Box(-self.l1, self.l1, axes=self.axes) if known_true(greatest(self.l2) == 0) else Conjugate(self)
+        return Box(-self.l1, self.l1, axes=self.axes) if holds(self.l2 == 0) else Conjugate(self)
 
     def conjugate_value(self, y: Array) -> Array:
         return total(half_square(relu(abs(self._admit(y)) - self.l1), self.l2), self.axes)

@@ -45,7 +45,7 @@ class KullbackLeibler(Separable):
     def conjugate_value(self, y: Array) -> Array:
         return total(self.base * namespace(y).expm1(self._admit(y)), self.axes)
 
-    def conjugate_prox(self, x: Array, step: float) -> Array:
+    def _conjugate_prox(self, x: Array, step: float) -> Array:
         # With x' the prox of f in Moreau's identity, this is f'(x').
         return _log_ratio(self._admit(x), step * self.base)
 
@@ -79,7 +79,7 @@ class NegativeEntropy(Separable):
     def conjugate_value(self, y: Array) -> Array:
         return total(namespace(y).exp(self._admit(y) - 1), self.axes)
 
-    def conjugate_prox(self, x: Array, step: float) -> Array:
+    def _conjugate_prox(self, x: Array, step: float) -> Array:
         return _log_ratio(self._admit(x), step * math.exp(-1))
 
     def _value(self, x: Array) -> Array:

@@ -41,7 +41,7 @@ class Hinge(Separable):
         ratio = self._admit(y) / self.label
         return total(namespace(y).where((ratio < -1) | (ratio > 0), math.inf, ratio), self.axes)
 
-    def conjugate_prox(self, x: Array, step: float) -> Array:
+    def _conjugate_prox(self, x: Array, step: float) -> Array:
         return -self.label * clip(1 / self.label * (step / self.label - self._admit(x)), 0.0, 1.0)
 
     def _value(self, x: Array) -> Array:

@@ -52,7 +52,7 @@ class Huber(Separable):
         value = half_square(y, self.weight)
         return total(namespace(y).where(is_outside, math.inf, value), self.axes)
 
-    def conjugate_prox(self, x: Array, step: float) -> Array:
+    def _conjugate_prox(self, x: Array, step: float) -> Array:
         bound = self.weight * self.delta
         return clip(self._admit(x) * (self.weight / (self.weight + step)), -bound, bound)
 

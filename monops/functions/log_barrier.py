@@ -38,7 +38,7 @@ class LogBarrier(Separable):
     def conjugate_value(self, y: Array) -> Array:
         return total(_dual(-self._admit(y), self.weight), self.axes)
 
-    def conjugate_prox(self, x: Array, step: float) -> Array:
+    def _conjugate_prox(self, x: Array, step: float) -> Array:
         return -_root(-self._admit(x), step * self.weight)
 
     def _value(self, x: Array) -> Array:
@@ -84,7 +84,7 @@ class Poisson(Separable):
     def conjugate_value(self, y: Array) -> Array:
         return total(_dual(1 - self._admit(y), self.count), self.axes)
 
-    def conjugate_prox(self, x: Array, step: float) -> Array:
+    def _conjugate_prox(self, x: Array, step: float) -> Array:
         return 1 - _root(1 - self._admit(x), step * self.count)
 
     def _value(self, x: Array) -> Array:

@@ -53,7 +53,7 @@ class Logistic(Separable):
         value = xlogy(inside, inside) + xlogy(1 - inside, 1 - inside)
         return total(where((p < 0) | (p > 1), math.inf, value), self.axes)
 
-    def conjugate_prox(self, x: Array, step: float) -> Array:
+    def _conjugate_prox(self, x: Array, step: float) -> Array:
         # With x' the prox of f in Moreau's identity, this is f'(x').
         u = _margin(self.label * self._admit(x) / step, self.label * self.label / step)
         return -self.label * sigmoid(-u)

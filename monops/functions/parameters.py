@@ -93,6 +93,11 @@ def require_narrow(function: Parametric, name: str, axes: int) -> None:
         )
 
 
+def holds(condition: Array) -> bool:
+    """Whether a truth value, or each of an array of them, is known to be true."""
+    return known_true(condition if isinstance(condition, bool) else condition.all())
+
+
 def least(value: float | Array) -> float:
     """The smallest entry of a parameter."""
     return value if isinstance(value, float) else float(detach(value).min())

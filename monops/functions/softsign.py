@@ -24,7 +24,7 @@ class Softsign(Separable):
         tensor([-0.5000,  0.0000,  0.7500])
     """
 
-    def conjugate_prox(self, x: Array, step: float) -> Array:
+    def _conjugate_prox(self, x: Array, step: float) -> Array:
         # The prox of f at (x/step, 1/step) is the softsign of u, and f' there is u minus it, u²/(1 + u).
         u = _argument(abs(self._admit(x)) / step, 1 / step)
         return namespace(x).sign(x) * u * (u / (1 + u))

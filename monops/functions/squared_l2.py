@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, known_true, namespace
+from monops.arrays import Array, namespace
 from monops.functions.base import Conjugate, Function, Separable, half_square, total
-from monops.functions.parameters import PARAMETER, greatest, least, require
+from monops.functions.parameters import PARAMETER, greatest, holds, least, require
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class SquaredL2(Separable):
         return greatest(self.weight)
 
     def conjugate(self) -> Function:
-        if known_true(least(self.weight) > 0):
+        if holds(self.weight > 0):
             return SquaredL2(1 / self.weight, axes=self.axes)
         return Conjugate(self)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from monops.arrays import Array, DType, Shape, detach, device_of, flatten_trailing, floating, namespace
+from monops.arrays import Array, DType, Shape, detach, device_of, flatten_trailing, floating, known_true, namespace
 from monops.errors import ShapeError, SingularError
 from monops.linear.base import LinearOperator
 from monops.linear.identity import Identity
@@ -73,7 +73,7 @@ class Diagonal(LinearOperator):
     def resolvent(self, step: float) -> LinearOperator:
         self._require_step(step)
         divisor = 1 + step * self.entries
-        if bool((detach(divisor) == 0).any()):
+        if known_true((detach(divisor) == 0).any()):
             raise SingularError(f"I + step·op has a zero on its diagonal for step {step}")
         return self._with(1 / divisor)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from monops.arrays import Array, DType, Shape, as_device, as_dtype, detach, full, is_torch
+from monops.arrays import Array, DType, Shape, as_device, as_dtype, detach, full, is_torch, known_true
 from monops.errors import SingularError
 from monops.linear.base import LinearOperator
 
@@ -64,7 +64,7 @@ class Identity(LinearOperator):
     def resolvent(self, step: float) -> LinearOperator:
         self._require_step(step)
         divisor = 1 + step * self.scale
-        if float(detach(divisor)) == 0:
+        if known_true(detach(divisor) == 0):
             raise SingularError(f"I + step·op is zero for step {step} and op = {float(detach(self.scale))}·I")
         return self._with(1 / divisor)
 
