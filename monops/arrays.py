@@ -249,8 +249,10 @@ def xlogy(x: Array, y: Array) -> Array:
 
 
 def largest(x: Array, axes: int = 1) -> Array:
-    """The largest entry over the last `axes` axes, which stay as axes of length 1."""
+    """The largest entry over the last `axes` axes, which stay as axes of length 1; 0 where there is none."""
     last = tuple(range(-axes, 0))
+    if 0 in x.shape[x.ndim - axes :]:
+        return namespace(x).sum(x, last, keepdims=True)
     return x.amax(last, keepdim=True) if isinstance(x, torch.Tensor) else x.max(last, keepdims=True)
 
 

@@ -21,11 +21,18 @@ from monops import (
     DouglasRachford,
     Huber,
     Identity,
+    L1Ball,
+    LInf,
     NormalCone,
+    NuclearNorm,
     PeacemanRachford,
     ProjectiveSplitting,
+    PSDCone,
     ReLU,
     SemismoothNewton,
+    Simplex,
+    Softmax,
+    Spectral,
     SquaredL2,
     Status,
     Subdifferential,
@@ -147,3 +154,27 @@ def test_derivatives_and_devices_of_operators_on_points_of_two_axes() -> None:
 
     assert torch.autograd.gradcheck(point, shift)
     assert Identity((2,)).to("cpu").device == torch.device("cpu")
+
+
+@pytest.mark.parametrize("f", [NuclearNorm(0.5), PSDCone(), Spectral(Box(-1.0, 1.0))], ids=lambda f: type(f).__name__)
+@pytest.mark.parametrize("library", [torch.as_tensor, np.asarray])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_matrices_that_are_not_finite_give_nan_and_leave_the_others_alone(f: Any, library: Any, bad: float) -> None:
+    x = np.random.default_rng(0).standard_normal((3, 3, 3))
+    good = f.prox(library(x), 0.7)
+    x[1, 0, 2] = bad
+    with np.errstate(invalid="ignore"):
+        p, value = f.prox(library(x), 0.7), f(library(x))
+        d = f.prox_derivative(library(x), 0.7)(library(np.ones_like(x)))
+    assert np.isnan(np.asarray(p[1])).any()
+    assert np.array_equal(np.asarray(p[[0, 2]]), np.asarray(good[[0, 2]]))
+    assert np.isnan(np.asarray(value)[1])
+    assert np.isfinite(np.asarray(d[[0, 2]])).all()
+
+
+@pytest.mark.parametrize("f", [L1Ball(), LInf(), Simplex(), Softmax(), PSDCone()], ids=lambda f: type(f).__name__)
+def test_points_of_length_zero(f: Any) -> None:
+    x = torch.zeros(2, *(0,) * f.axes)
+    for result in (f.prox(x, 1.0), f.conjugate_prox(x, 1.0), f.prox_derivative(x, 1.0)(x)):
+        assert result.shape == x.shape
+    assert f(x).shape == f.conjugate_value(x).shape == (2,)

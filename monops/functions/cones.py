@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from monops.arrays import Array, DType, Shape, clip, concatenate, device_of, is_torch, namespace
+from monops.arrays import Array, DType, Shape, clip, concatenate, device_of, is_torch, largest, namespace
 from monops.autodiff import Problem, solve_implicitly
 from monops.errors import OptionError, ShapeError
 from monops.functions.base import indicator
 from monops.functions.convex_set import ConvexSet, dropped, norm
+from monops.functions.decompositions import eigh, eigvalsh
 from monops.functions.structured import Structured
 from monops.linear import LinearOperator
 
@@ -111,7 +112,7 @@ class PSDCone(ConvexSet):
     def __call__(self, x: Array) -> Array:
         x = self._admit(x)
         asymmetry = norm(x - x.mT, 2)
-        least = namespace(x).linalg.eigvalsh(0.5 * (x + x.mT))[..., :1, None]
+        least = -self._excess(0.5 * (x + x.mT))
         slack = self._slack(x)
         return indicator(dropped((asymmetry > slack) | (least < -slack), 2), dropped(asymmetry, 2))
 
@@ -129,13 +130,13 @@ class PSDCone(ConvexSet):
         return solve_implicitly(_PositivePart(x)) if is_torch(x) else _positive_part(x)
 
     def _projection_derivative(self, x: Array) -> LinearOperator:
-        values, vectors = namespace(x).linalg.eigh(0.5 * (x + x.mT))
+        values, vectors = eigh(0.5 * (x + x.mT))
         positive, size = clip(values, 0.0, None), abs(values)
         weights = _quotient(positive[..., :, None] + positive[..., None, :], size[..., :, None] + size[..., None, :])
         return _Spectral(vectors, weights)
 
     def _excess(self, x: Array) -> Array:
-        return -namespace(x).linalg.eigvalsh(x)[..., :1, None]
+        return largest(-eigvalsh(x))[..., None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +208,7 @@ class _PositivePart(Problem):
         return product + product.mT
 
     def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-        values, Q = torch.linalg.eigh(2 * x - self.X)
+        values, Q = eigh(2 * x - self.X)
         size = abs(values)
         r = Q.mT @ (0.5 * (r + r.mT)) @ Q
         return Q @ _quotient(r, size[..., :, None] + size[..., None, :]) @ Q.mT
@@ -217,7 +218,7 @@ class _PositivePart(Problem):
 
 
 def _positive_part(x: Array) -> Array:
-    values, vectors = namespace(x).linalg.eigh(x)
+    values, vectors = eigh(x)
     p = (vectors * clip(values, 0.0, None)[..., None, :]) @ vectors.mT
     return 0.5 * (p + p.mT)
 

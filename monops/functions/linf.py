@@ -46,7 +46,7 @@ class LInf(Function):
 
     def __call__(self, x: Array) -> Array:
         sizes = abs(flatten_trailing(self._admit(x), self.axes))
-        top = largest(sizes) if sizes.shape[-1] else sizes.sum(-1, keepdims=True)
+        top = largest(sizes)
         return (flat_parameter(self.weight, self.axes) * top)[..., 0]
 
     def prox(self, x: Array, step: float) -> Array:
@@ -73,7 +73,7 @@ class LInf(Function):
     def _height(self, x: Array, step: float) -> tuple[Array, Array]:
         """θ (*batch, 1), and which entries (*batch, n) are above it."""
         sizes = abs(flatten_trailing(x, self.axes))
-        top = largest(sizes) if sizes.shape[-1] else sizes.sum(-1, keepdims=True)
+        top = largest(sizes)
         tau, is_cut = threshold(sizes - detach(top), step * flat_parameter(self.weight, self.axes))
         height = tau + detach(top)
         # Without entries above it (weight 0) the height is at the top.

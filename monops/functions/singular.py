@@ -11,6 +11,7 @@ from monops.arrays import Array, Shape, detach, epsilon, is_torch, known_true, n
 from monops.autodiff import Problem, solve_implicitly
 from monops.errors import SingularError
 from monops.functions.base import Function
+from monops.functions.decompositions import svd, svdvals
 
 
 def singular_values(x: torch.Tensor, u: Array, s: Array, vh: Array) -> torch.Tensor:
@@ -38,8 +39,7 @@ def frames(x: Array) -> tuple[Array, Array, Array]:
     """The SVD of x; its derivative is a `SingularError` where singular values are too near to have one."""
     if is_torch(x):
         x = solve_implicitly(_Apart(x))
-    u, s, vh = namespace(x).linalg.svd(x, full_matrices=False)
-    return u, s, vh
+    return svd(x)
 
 
 def quotients(s: Array, p: Array, J: Array) -> tuple[Array, Array, Array]:
@@ -100,7 +100,7 @@ class _Apart(Problem):
         return x - self.x
 
     def tangent(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-        s = torch.linalg.svdvals(self.x.detach())
+        s = svdvals(self.x.detach())
         if self.x.shape[-2] != self.x.shape[-1]:
             s = torch.cat((s, 0 * s[..., :1]), -1)
         if s.shape[-1] > 1:

@@ -91,7 +91,7 @@ def _solve(v: Array, step: float) -> Array:
 
 def _multiplier(target: Array, q: float, k: float) -> tuple[Array, Array]:
     """log x and μ on detached data, whose largest entry is 0, by Newton's method for log Σ x(μ) = 0 in a bracket."""
-    xp, n = namespace(target), target.shape[-1]
+    xp, n = namespace(target), max(target.shape[-1], 1)
     zero = 0 * largest(target)
     # The largest entry of x is between 1/n and 1, and q log x + k (x - 1) increases there.
     low, high = zero, zero + (q * math.log(n) + k * (1 - 1 / n))

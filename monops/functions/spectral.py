@@ -10,6 +10,7 @@ from typing import Self
 from monops.arrays import Array, detach, epsilon, is_torch, namespace, require_step
 from monops.errors import OptionError
 from monops.functions.base import Function
+from monops.functions.decompositions import svd, svdvals
 from monops.functions.jacobians import PerSample
 from monops.functions.l1 import L1
 from monops.functions.parameters import PARAMETER, require, require_narrow
@@ -53,7 +54,7 @@ class OfSingularValues(Function):
 
     def __call__(self, x: Array) -> Array:
         xp = namespace(self._admit(x))
-        s = xp.linalg.svdvals(x)
+        s = svdvals(x)
         if self.is_indicator:
             # Singular values are known up to rounding: what lies outside of the set by no more is taken to be in it.
             projected = self._inner.prox(s, 1.0)
@@ -61,12 +62,12 @@ class OfSingularValues(Function):
         return self._inner(s)
 
     def gradient(self, x: Array) -> Array:
-        u, s, vh = namespace(x).linalg.svd(self._admit(x), full_matrices=False)
+        u, s, vh = svd(self._admit(x))
         return (u * self._inner.gradient(s)[..., None, :]) @ vh
 
     def prox(self, x: Array, step: float) -> Array:
         step = require_step(step, self, "prox")
-        u, s, vh = namespace(x).linalg.svd(detach(self._admit(x)), full_matrices=False)
+        u, s, vh = svd(detach(self._admit(x)))
         if not is_torch(x):
             return (u * self._inner.prox(s, step)[..., None, :]) @ vh
         J = self._inner.prox_derivative(s, step).to_dense() + 0 * s[..., None]
