@@ -137,7 +137,7 @@ def test_wrong_operators_are_named() -> None:
         QuadraticForm(Diagonal(np.ones((2, 3)), 1))
     with pytest.raises(OptionError, match="LeastSquares wants a LinearOperator"):
         LeastSquares(None, np.ones(2))  # type: ignore[arg-type]
-    with pytest.raises(ShapeError, match=r"LeastSquares wants b \(\*batch, \*\(2,\)\), got shape \(3,\)"):
+    with pytest.raises(ShapeError, match=r"LeastSquares: b expects shape \(\*batch, 2\), got \(3,\)"):
         LeastSquares(A, np.ones(3))
     grid = FromCallable(lambda x: x[..., 0], lambda y: np.stack([y, 0 * y], -1), (3, 2), (3,), dtype=np.float64)
     with pytest.raises(ShapeError, match=r"got shape \(5, 3\)"):

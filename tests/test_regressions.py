@@ -11,6 +11,7 @@ import torch
 
 from monops import (
     L1,
+    TV1D,
     Affine,
     Box,
     CircularConv,
@@ -21,8 +22,10 @@ from monops import (
     Function,
     Hinge,
     Huber,
+    Hyperplane,
     Identity,
     KullbackLeibler,
+    LeastSquares,
     LinearOperator,
     LogBarrier,
     PeacemanRachford,
@@ -40,6 +43,7 @@ from monops import (
 )
 from monops.arrays import Array
 from monops.errors import DeviceError, DTypeError, OptionError, ShapeError, StepSizeError
+from monops.linear import Factored
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.nn import Equilibrium, MonotoneDense
 
@@ -255,3 +259,44 @@ def test_conjugates_and_resolvents_of_parameters_that_vmap_hides() -> None:
     torch.testing.assert_close(mapped(lambda w, x: ElasticNet(w, w).conjugate().prox(x, 2.0)), soft)
     for op in (lambda w: Diagonal(w * one), lambda w: w * Identity((3,), dtype=D)):
         torch.testing.assert_close(mapped(lambda w, x, op=op: op(w).resolvent(1.0)(x)), x / (1 + w[:, None]))
+
+
+def test_sums_and_products_with_factored_operators_are_those_of_the_operator() -> None:
+    matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]], dtype=D)
+    F, one = Factored(Dense(matrix)), Identity((2,), dtype=D)
+    for made in (2.0 * F, F + F, F @ F, F.H @ F, F - F.H, F + one, one + F, F.H - one):
+        assert isinstance(made, Dense)
+    assert (F.H @ F).to_dense().equal(matrix.mT @ matrix)
+    assert (F - F.H).to_dense().equal(matrix - matrix.mT)
+
+
+def test_matrices_of_operators_between_empty_spaces() -> None:
+    nothing = torch.zeros(0, dtype=D)
+    into = FromCallable(lambda x: x.new_zeros(*x.shape[:-1], 3), lambda y: y[..., :0], (0,), (3,), dtype=D)
+    assert into.to_dense().shape == (3, 0)
+    assert into.H.to_dense().shape == (0, 3)
+    assert into(nothing).equal(torch.zeros(3, dtype=D))
+
+
+@pytest.mark.parametrize("b", [torch.ones(2, dtype=D), torch.ones(3), np.ones(3), [1.0, 2.0, 3.0]], ids=str)
+def test_least_squares_wants_data_that_fits_its_operator(b: Any) -> None:
+    with pytest.raises((ShapeError, DTypeError), match="LeastSquares: b expects"):
+        LeastSquares(Dense(torch.eye(3, dtype=D)), b)
+
+
+def test_conjugates_of_what_is_not_a_number() -> None:
+    line = Hyperplane(torch.tensor([1.0, 2.0], dtype=D), 1.0)
+    values = line.conjugate_value(torch.tensor([[np.nan, 1.0], [1.0, 2.0], [1.0, 3.0]], dtype=D))
+    torch.testing.assert_close(values, torch.tensor([np.nan, 1.0, np.inf], dtype=D), equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, D])
+@pytest.mark.parametrize("n", [30, 3000])
+def test_subgradients_of_total_variation_are_in_the_domain_of_its_conjugate(n: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    f, x = TV1D(0.7), 10 * torch.randn(50, n, dtype=dtype)
+    y = (x - f.prox(x, 1.3)) / 1.3
+    assert (f.conjugate_value(y) == 0).all()
+    assert (f.conjugate_value(1.01 * y) == np.inf).all()
+    y[:, -1] += 0.01
+    assert (f.conjugate_value(y) == np.inf).all()

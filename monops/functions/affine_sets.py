@@ -131,7 +131,7 @@ class Hyperplane(_Sided):
     """
 
     def _no_multiplier(self, multiple: Array, slack: Array) -> Array:
-        return multiple != multiple
+        return multiple < multiple  # any number is one
 
     def _project(self, x: Array) -> Array:
         a, square = self._normal(x)

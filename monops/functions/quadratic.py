@@ -157,9 +157,10 @@ class LeastSquares(Quadratic):
     def __post_init__(self) -> None:
         _require_operator(self, self.A)
         rank = len(self.A.codomain)
-        shape = tuple(getattr(self.b, "shape", ()))
+        check_array(self.b, self.A.codomain, self.A.dtype, self.A.device, "LeastSquares: b")
+        shape = tuple(self.b.shape)
         # A function is taken to have data of single samples where they have more axes than a point.
-        if shape[len(shape) - rank :] != self.A.codomain or rank < len(shape) <= len(self.A.domain):
+        if rank < len(shape) <= len(self.A.domain):
             raise ShapeError(f"LeastSquares wants b (*batch, *{self.A.codomain}), got shape {shape}")
         object.__setattr__(self, "axes", len(self.A.domain))
         super().__post_init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from monops.arrays import Array, cast, detach, namespace, require_step
+from monops.arrays import Array, cast, concatenate, detach, epsilon, namespace, require_step
 from monops.functions.base import Function, total
 from monops.functions.chain import fuse
 from monops.functions.jacobians import PerSample, segment_mean, segments
@@ -68,10 +68,9 @@ class TV1D(Function):
         # y = Dᴴu for the differences D and a u with abs(u) ≤ weight: u is the sum of y so far, and ends at 0.
         xp = namespace(y)
         sums = xp.cumsum(self._admit(y), -1)
-        room = 1e-12 if y.dtype == xp.float64 else 1e-5
-        is_outside = abs(sums) > self.weight * (1 + 0 * sums)
-        at_end = abs(sums[..., -1:]) > room * (1 + abs(y).sum(-1)[..., None])
-        is_outside = xp.concatenate((is_outside[..., :-1], at_end), -1)
+        room = 16 * epsilon(y.dtype) * (self.weight + xp.cumsum(abs(y), -1))  # which a subgradient may round to
+        bound = concatenate([self.weight + 0 * sums[..., :-1], 0 * sums[..., -1:]])
+        is_outside = abs(sums) > bound + room
         return total(xp.where(is_outside, math.inf, xp.where(y == y, 0.0, y)), self.axes)
 
     def _stretches(self, x: Array, price: float | Array) -> tuple[Array, Array]:

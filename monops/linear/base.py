@@ -135,8 +135,9 @@ class LinearOperator(ABC):
     def to_dense(self) -> Array:
         """The matrix on flattened spaces. Shapes: (*batch, prod(codomain), prod(domain))."""
         basis = eye(math.prod(self.domain), self.dtype, self.device)
-        basis = basis.reshape(-1, *(1 for _ in self.batch), *self.domain)
-        columns = flatten_trailing(self.apply(basis), len(self.codomain))
+        basis = basis.reshape(basis.shape[0], *(1 for _ in self.batch), *self.domain)
+        image = self.apply(basis)
+        columns = image.reshape(*image.shape[: image.ndim - len(self.codomain)], math.prod(self.codomain))
         if not self.batch:
             return columns.T
         return torch.movedim(columns, 0, -1) if is_torch(columns) else np.moveaxis(columns, 0, -1)

@@ -18,6 +18,7 @@ class Factored(Around):
 
     They live as long as this object. The adjoint shares them: with F = Factored(op), `F.H.resolvent(step)` costs
     nothing once `F.resolvent(step)` is there. The factors are plain numbers, computed without gradients.
+    Sums and products are those of `op`.
 
     Example:
         >>> import torch
@@ -47,6 +48,18 @@ class Factored(Around):
 
     def apply(self, x: Array) -> Array:
         return self.current.apply(x)
+
+    def _plus(self, other: LinearOperator) -> LinearOperator:
+        return self.current + other
+
+    def _times(self, other: LinearOperator) -> LinearOperator:
+        return self.current @ other
+
+    def _rtimes(self, other: LinearOperator) -> LinearOperator:
+        return other @ self.current
+
+    def _scaled(self, scalar: float | Array) -> LinearOperator:
+        return scalar * self.current
 
     def pairing(self, x: Array, w: Array) -> Array:
         return self.op.pairing(w, x) if self.is_adjoint else self.op.pairing(x, w)
