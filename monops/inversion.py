@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from monops.arrays import Array, detach, epsilon, is_torch, known_true, require_finite, to_numpy
+from monops.arrays import (
+    Array,
+    detach,
+    device_of,
+    epsilon,
+    eye,
+    is_torch,
+    known_true,
+    namespace,
+    norm,
+    require_finite,
+    to_numpy,
+)
 from monops.errors import SingularError
 
 
@@ -31,6 +43,23 @@ def inverse(matrix: Array, symmetric: bool, what: str) -> Array:
         which = f"matrix {int(numbers.argmax())} of {numbers.size} " if numbers.size > 1 else ""
         raise SingularError(f"{what} is singular: {which}has condition number {numbers.max():.1e}")
     return result
+
+
+def may_be_semidefinite(matrix: Array) -> bool:
+    """Whether a symmetric matrix, or each of a batch, is positive semidefinite up to rounding, by Cholesky.
+
+    Costs a sixth of an inverse, and one wait for the device. True where numbers cannot be read, inside of `vmap` say.
+    """
+    xp, n = namespace(matrix), matrix.shape[-1]
+    room = 50 * epsilon(matrix.dtype) * norm(matrix, 2)[..., None, None]
+    lifted = matrix + (room + float(xp.finfo(matrix.dtype).tiny)) * eye(n, matrix.dtype, device_of(matrix))
+    if is_torch(matrix):
+        return not known_true((torch.linalg.cholesky_ex(lifted).info != 0).any())
+    try:
+        np.linalg.cholesky(lifted)
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _lu_inverse(matrix: Array) -> Array:

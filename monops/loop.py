@@ -62,6 +62,9 @@ class Loop:
         start = A.arrange(z0[None] if self.is_single else z0)
         self.shape: Shape = tuple(start.shape)
         batch = self.shape[: start.ndim - self.rank]
+        for op in (A, B):
+            if not op.may_be_monotone():
+                _ = op.strong_monotonicity  # which says by how much it is not, if it is not
         self.plan = method.prepare(A, B)
         # Where A(0) = 0 and the solution is 0, the start is all that a residual can be compared with.
         xp, eps = namespace(z0), epsilon(z0.dtype)

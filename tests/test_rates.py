@@ -219,7 +219,10 @@ def test_rates_are_compared_only_where_that_costs_little() -> None:
 
 
 def test_what_is_not_monotone_has_no_rate_and_no_alarm() -> None:
-    A = Affine(Dense(torch.diag(torch.tensor([1.0, -0.1], dtype=D))), torch.ones(2, dtype=D))
+    """Behind functions nobody looks before the solve."""
+    matrix = torch.diag(torch.tensor([1.0, -0.1], dtype=D))
+    hidden = FromCallable(lambda x: x @ matrix, lambda y: y @ matrix, (2,), dtype=D)
+    A = Affine(hidden, torch.ones(2, dtype=D))
     result = solve(PeacemanRachford(0.5), A, Subdifferential(SquaredL2(1.0)), check_every=1)
     assert result.is_rate_affordable
     assert not result.is_slower_than_proven

@@ -11,11 +11,14 @@ import torch
 from cases import draw_of, is_numpy, libraries, linear_case, paper, uneven
 
 from monops import (
+    ADMM,
     L1,
     Affine,
     ConvergenceWarning,
+    Dense,
     Diagonal,
     DouglasRachford,
+    ForwardBackwardForward,
     PeacemanRachford,
     ReLU,
     Result,
@@ -196,3 +199,17 @@ def test_operators_by_functions_run_through_the_same_loop() -> None:
         )
         assert is_numpy(kind) is isinstance(got.point, np.ndarray)
     assert linear_case("FromCallable", "torch64").op.domain == (6,)
+
+
+@pytest.mark.parametrize("library", [torch.as_tensor, np.asarray])
+@pytest.mark.parametrize("entries", [[2.0, -0.5], [[1.0, 0.0], [3.0, 1.0]]], ids=["diagonal", "dense"])
+def test_what_is_not_monotone_is_refused_by_every_method(library: Any, entries: Any) -> None:
+    data = library(np.array(entries))
+    M = Diagonal(data) if data.ndim == 1 else Dense(data)
+    B = Subdifferential(ReLU())
+    for method in (PeacemanRachford(0.5), DouglasRachford("auto"), ForwardBackwardForward(0.1), ADMM(0.5)):
+        with pytest.raises(OptionError, match=r"wants a monotone M, got .* = -0.5 ‖z‖² for some z"):
+            solve(method, Affine(M), B)
+    assert solve(DouglasRachford(0.5), Affine(M, claim=0.0), B, max_steps=3, warn=False).steps == 3  # on one's own risk
+    for edge in (Dense(library(np.array([[0.0, 3.0], [-3.0, 0.0]]))), Dense(library(np.ones((2, 2))))):
+        assert Affine(edge).may_be_monotone()

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from monops.arrays import Array, Shape, check_array, epsilon, full, namespace, norm, require_step
+from monops.arrays import Array, Shape, check_array, detach, epsilon, full, known_true, namespace, norm, require_step
 from monops.errors import OptionError, ShapeError
-from monops.linear import Diagonal, Factored, Identity, LinearOperator, Sum
+from monops.inversion import may_be_semidefinite
+from monops.linear import Dense, Diagonal, Factored, Identity, LinearOperator, Sum
 from monops.linear.memo import by_mode
 from monops.monotone.base import MonotoneOperator, Resolvent, take_rows
 
@@ -31,7 +32,7 @@ class Affine(MonotoneOperator):
 
     Raises:
         ShapeError, DTypeError, DeviceError: b does not fit M.
-        OptionError: a negative claim; or, when m is first computed, M is found not to be monotone.
+        OptionError: a negative claim; or, when m is first computed or a solve begins, M is found not to be monotone.
 
     Source: Winston & Kolter 2020, theorem 1: F(z) = (I - W) z - (U x + b).
 
@@ -82,6 +83,17 @@ class Affine(MonotoneOperator):
                 f"Affine wants a monotone M, got {self.linear.signature} with ⟨M z, z⟩ = {m:.3g} ‖z‖² for some z"
             )
         return max(0.0, m)
+
+    def may_be_monotone(self) -> bool:
+        if self.claim is not None or "strong_monotonicity" in vars(self):
+            return True
+        M = self.linear.op if isinstance(self.linear, Factored) else self.linear
+        if isinstance(M, Diagonal):
+            return not known_true((detach(M.entries) < 0).any())
+        if isinstance(M, Dense) and M.domain[0] > 0:
+            matrix = detach(M.matrix)
+            return may_be_semidefinite(0.5 * (matrix + matrix.mT))
+        return True
 
     @cached_property
     def lipschitz(self) -> float:

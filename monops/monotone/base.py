@@ -91,6 +91,10 @@ class MonotoneOperator(ABC):
         """A constant m ≥ 0 for the inequality above; a claim that `monops.testing` checks."""
         return 0.0
 
+    def may_be_monotone(self) -> bool:
+        """False where A is easily seen not to be monotone; asked once a solve."""
+        return True
+
     @property
     def lipschitz(self) -> float:
         """A constant L with ‖A(x) - A(y)‖ ≤ L‖x - y‖; infinite unless known."""
