@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -13,15 +12,17 @@ from monops import tree
 from monops.arrays import Array, Shape
 from monops.autodiff import Problem, solve_implicitly
 from monops.errors import DTypeError, NoResolventError, OptionError
+from monops.inputs import problem_of
 from monops.linear import LinearOperator
 from monops.loop import Callback
 from monops.monotone import Affine, FromResolvent, MonotoneOperator
 from monops.monotone.base import common_domain, common_rank
+from monops.options import require_number, shown
 from monops.result import Result, Status
 from monops.solver import solve
 from monops.splitting import SplittingMethod, State
+from monops.splitting.base import require_method
 from monops.splitting.state import first
-from monops.tuning import initial_state
 
 
 class WarmStart:
@@ -35,7 +36,7 @@ class WarmStart:
 def equilibrium(
     method: SplittingMethod,
     A: MonotoneOperator,
-    B: MonotoneOperator,
+    B: MonotoneOperator | None = None,
     z0: torch.Tensor | None = None,
     *,
     tol: float | None = None,
@@ -97,9 +98,12 @@ def equilibrium(
         >>> torch.autograd.grad(z.sum(), b)
         (tensor([0.5000, 0.0000]),)
     """
-    if backward_tol is not None and not 0 < backward_tol < math.inf:
-        raise OptionError(f"backward_tol wants a number in (0, ∞), got {backward_tol}")
-    z0 = initial_state(A, B, z0)
+    if backward_tol is not None:
+        require_number("backward_tol", backward_tol)
+    if not (warm is None or isinstance(warm, WarmStart)):
+        raise OptionError(f"warm wants a WarmStart(), kept from one call to the next, got {shown(warm)}")
+    require_method("method", method)
+    A, B, z0 = problem_of(A, B, z0)
     if not isinstance(z0, torch.Tensor):
         raise DTypeError(f"equilibrium differentiates tensors, got {type(z0).__name__}; use solve for NumPy")
     if not isinstance(B, Affine):  # whose resolvent is known, and is not to be computed twice

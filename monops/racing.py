@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops.arrays import Array, epsilon, is_torch
+from monops.arrays import Array, is_torch
 from monops.counting import Counter
 from monops.errors import MonopsError, NotConvergedError, OptionError
+from monops.inputs import problem_of, tolerance
 from monops.loop import Loop, Progress
-from monops.monotone import MonotoneOperator, ZeroOperator
+from monops.monotone import MonotoneOperator
+from monops.options import require_integer
 from monops.result import Result
 from monops.solver import solve
 from monops.splitting import SplittingMethod
 from monops.trials import Choice, Comparison, Trial
-from monops.tuning import check_options, initial_state, tune
+from monops.tuning import tune
 
 # A run that takes longer than this, in seconds, is timed once instead of several times.
 _LONG = 1.0
@@ -66,14 +68,12 @@ def compare(
         DouglasRachford 22
         FISTA FISTA wants the gradient of a conve
     """
-    check_options(tol, 0.0, max_steps, check_every=1)
-    if not (isinstance(repeats, int) and repeats >= 1):
-        raise OptionError(f"repeats wants an integer ≥ 1, got {repeats!r}")
+    max_steps, repeats = require_integer("max_steps", max_steps), require_integer("repeats", repeats)
     named, posed = _named(methods), _posed(problems)
     rows: list[Trial] = []
     for problem, (A, B, z0) in posed.items():
-        start = initial_state(A, B, z0)
-        goal = epsilon(start.dtype) ** (2 / 3) if tol is None else tol
+        A, B, start = problem_of(A, B, z0)
+        goal = tolerance(tol, start)
         rows += [_trial(name, problem, method, A, B, start, goal, max_steps, repeats) for name, method in named.items()]
     return Comparison(tuple(rows), tol)
 
@@ -256,8 +256,6 @@ def _posed(problems: Any) -> dict[str, tuple[Any, Any, Any]]:
         if not (isinstance(problem, tuple | list) and 2 <= len(problem) <= 3):
             raise OptionError(f"a problem is a tuple (A, B) or (A, B, z0), got {problem!r} as {name!r}")
         A, B, z0 = (*problem, None)[:3]
-        if B is None:
-            B = ZeroOperator(len(getattr(A, "domain", None) or (1,)))
         posed[name] = A, B, z0
     if not posed:
         raise OptionError("problems wants at least one (A, B), got none")

@@ -8,14 +8,16 @@ from dataclasses import replace
 
 import torch
 
-from monops.arrays import epsilon, is_torch
+from monops.arrays import is_torch
 from monops.errors import ConvergenceWarning, OptionError, RateWarning
+from monops.inputs import problem_of, tolerance
 from monops.loop import Callback, Loop
-from monops.monotone import MonotoneOperator, ZeroOperator
+from monops.monotone import MonotoneOperator
+from monops.options import require_integer, require_number, shown
 from monops.result import Result, Status
 from monops.splitting import SplittingMethod, State
-from monops.splitting.state import first
-from monops.tuning import StepSearch, check_options, initial_state, search_step
+from monops.splitting.base import require_method
+from monops.tuning import StepSearch, search_step
 
 
 def solve(
@@ -84,15 +86,16 @@ def solve(
         >>> result.point, result.status.name
         (tensor([0.5000, 0.0000]), 'CONVERGED')
     """
-    if not isinstance(method, SplittingMethod):
-        raise OptionError(f"method wants a SplittingMethod such as PeacemanRachford(), got {method!r}")
-    check_options(tol, atol, max_steps, check_every)
-    B = ZeroOperator(A.rank) if B is None else B
+    require_method("method", method)
+    max_steps, check_every = require_integer("max_steps", max_steps), require_integer("check_every", check_every)
+    atol = require_number("atol", atol, closed=True)
+    if not (callback is None or callable(callback)):
+        raise OptionError(f"callback wants a function of one argument, a Progress, got {shown(callback)}")
     state = z0 if isinstance(z0, tuple) else None
-    z0 = initial_state(A, B, first(z0))
+    A, B, z0 = problem_of(A, B, z0)
+    tol = tolerance(tol, z0)
     if compile and (unroll or not is_torch(z0)):
         raise OptionError("compile wants tensors and steps that autograd does not track: no NumPy arrays, no unroll")
-    tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
     search: StepSearch | None = None
     if getattr(method, "step", None) == "auto":
         search = search_step(method, A, B, z0, tol=tol, max_steps=max_steps)

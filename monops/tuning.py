@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops.arrays import Array, check_array, device_of, epsilon, floating, is_torch, norm
+from monops.arrays import Array, epsilon, norm
 from monops.batch import rows_of
-from monops.errors import OptionError, ShapeError, StepSizeError
+from monops.errors import OptionError, StepSizeError
+from monops.inputs import problem_of, tolerance
 from monops.loop import Loop
 from monops.monotone import MonotoneOperator
-from monops.monotone.base import common_domain, common_rank
+from monops.monotone.base import common_rank
+from monops.options import require_integer
 from monops.result import Result
-from monops.splitting import SplittingMethod
+from monops.splitting import SplittingMethod, State
+from monops.splitting.base import require_method
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ class StepSearch:
 def tune(
     method: SplittingMethod,
     A: MonotoneOperator,
-    B: MonotoneOperator,
-    z0: Array | None = None,
+    B: MonotoneOperator | None = None,
+    z0: State | None = None,
     *,
     tol: float | None = None,
     max_steps: int = 200,
@@ -68,8 +72,8 @@ def tune(
 def search_step(
     method: SplittingMethod,
     A: MonotoneOperator,
-    B: MonotoneOperator,
-    z0: Array | None = None,
+    B: MonotoneOperator | None = None,
+    z0: State | None = None,
     *,
     tol: float | None = None,
     max_steps: int = 200,
@@ -106,13 +110,12 @@ def search_step(
         >>> search_step(PeacemanRachford("auto"), A, Subdifferential(ReLU())).source
         'from the spectral facts of A'
     """
-    if not isinstance(getattr(method, "step", None), float | int | str):
-        raise OptionError(f"tune wants a method with a step, got {method!r}")
-    check_options(tol, 0.0, max_steps, check_every=1)
-    if samples < 1:
-        raise OptionError(f"samples wants an integer ≥ 1, got {samples}")
-    z0 = initial_state(A, B, z0)
-    tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
+    require_method("method", method)
+    if not isinstance(getattr(method, "step", None), numbers.Real | str):
+        raise OptionError(f"{type(method).__name__} has no step to search for; solve takes it as it is")
+    max_steps, samples = require_integer("max_steps", max_steps), require_integer("samples", samples)
+    A, B, z0 = problem_of(A, B, z0)
+    tol = tolerance(tol, z0)
     A = A.factored()
     L = A.lipschitz if A.lipschitz < math.inf else 0.0
     known = method.starting_step(A) if method.step == "auto" else method.step
@@ -219,48 +222,3 @@ def _fractional_steps(result: Result, tol: float) -> float:
     if not (np.isfinite(here).all() and (fall > 0).all()):
         return math.inf
     return float(np.mean(last + 1 + (here - math.log(tol)) / fall))
-
-
-def initial_state(A: MonotoneOperator, B: MonotoneOperator, z0: Array | None) -> Array:
-    """z0 with the batch axes of the operators; zero if it is None."""
-    for name, operator in (("A", A), ("B", B)):
-        if not isinstance(operator, MonotoneOperator):
-            raise OptionError(
-                f"{name} wants a MonotoneOperator such as Affine(M, b) or Subdifferential(f), "
-                f"got {type(operator).__name__}"
-            )
-    if None not in (A.domain, B.domain) and A.domain != B.domain:
-        raise ShapeError(
-            f"A acts on {A.domain}, B on {B.domain}: one space wanted; a function acts on as many axes as its `axes` "
-            f"says, so with states of several axes write ReLU(axes=3), say"
-        )
-    zero = A.zero() if A.zero() is not None else B.zero()
-    if z0 is None:
-        if zero is None:
-            raise OptionError("neither A nor B knows the shape of a state: give z0, an array to start from")
-        return zero
-    floating(z0)
-    domain, rank = common_domain(A, B), common_rank(A, B)
-    if z0.ndim < rank:
-        raise ShapeError(f"z0 wants the {rank} axes of one point at least, got shape {tuple(z0.shape)}")
-    if domain is not None:
-        kind = z0 if zero is None else zero
-        check_array(z0, domain, kind.dtype, device_of(kind), "z0")
-    if zero is None:
-        return z0
-    try:
-        shape = np.broadcast_shapes(tuple(z0.shape), tuple(zero.shape))
-    except ValueError as error:
-        raise ShapeError(f"z0 of shape {tuple(z0.shape)} does not fit states {tuple(zero.shape)}") from error
-    return z0.expand(shape) if is_torch(z0) else np.broadcast_to(z0, shape)
-
-
-def check_options(tol: float | None, atol: float, max_steps: int, check_every: int) -> None:
-    """Raise an `OptionError` unless the options of `solve` are in their ranges."""
-    if tol is not None and not 0 < tol < math.inf:
-        raise OptionError(f"tol wants a number in (0, ∞), got {tol}")
-    if not 0 <= atol < math.inf:
-        raise OptionError(f"atol wants a number in [0, ∞), got {atol}")
-    for name, value in (("max_steps", max_steps), ("check_every", check_every)):
-        if not (isinstance(value, int) and value >= 1):
-            raise OptionError(f"{name} wants an integer ≥ 1, got {value!r}")
