@@ -10,11 +10,18 @@ from typing import Any
 from monops.errors import OptionError
 
 
-def require_number(name: str, value: Any, low: float = 0.0, high: float = math.inf, *, closed: bool = False) -> float:
-    """`value` as a float, once it is certain that it is a real number in (low, high), or in [low, high) if `closed`.
+def require_number(name: str, value: Any, low: float = 0.0, high: float = math.inf, *, closed: str = "") -> float:
+    """`value` as a float, once it is certain that it is a real number between `low` and `high`.
+
+    Args:
+        name: of the option, for the message.
+        value: what was given.
+        low: the lower bound, itself admitted where "[" is in `closed`.
+        high: the upper bound, itself admitted where "]" is in `closed`.
+        closed: "", "[", "]" or "[]".
 
     Raises:
-        OptionError: it is not, or no number at all; the message names it as `name`.
+        OptionError: it is not, or no number at all.
 
     Example:
         >>> require_number("tol", "1e-6")
@@ -22,8 +29,10 @@ def require_number(name: str, value: Any, low: float = 0.0, high: float = math.i
         monops.errors.OptionError: tol wants a number in (0, ∞), got '1e-6'
     """
     is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (is_real and (low < value < high or (closed and value == low))):
-        bounds = f"{'[' if closed else '('}{low:g}, {'∞' if high == math.inf else f'{high:g}'})"
+    ends = [bound for bracket, bound in zip("[]", (low, high), strict=True) if bracket in closed]
+    if not is_real or not (low < value < high or value in ends):
+        left, right = "[" if "[" in closed else "(", "]" if "]" in closed else ")"
+        bounds = f"{left}{low:g}, {'∞' if high == math.inf else f'{high:g}'}{right}"
         raise OptionError(f"{name} wants a number in {bounds}, got {shown(value)}")
     return float(value)
 

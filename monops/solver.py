@@ -88,7 +88,7 @@ def solve(
     """
     require_method("method", method)
     max_steps, check_every = require_integer("max_steps", max_steps), require_integer("check_every", check_every)
-    atol = require_number("atol", atol, closed=True)
+    atol = require_number("atol", atol, closed="[")
     if not (callback is None or callable(callback)):
         raise OptionError(f"callback wants a function of one argument, a Progress, got {shown(callback)}")
     state = z0 if isinstance(z0, tuple) else None

@@ -189,6 +189,6 @@ def require_method(name: str, method: Any) -> None:
     advice = ""
     if isinstance(method, type) and issubclass(method, SplittingMethod):
         advice = f"; an object of it is wanted, such as {method.__name__}(…)"
-    elif isinstance(method, MonotoneOperator):
+    elif name == "method" and isinstance(method, MonotoneOperator):
         advice = "; the order of arguments is method, A, B, z0"
     raise OptionError(f"{name} wants a SplittingMethod such as PeacemanRachford(), got {shown(method)}{advice}")
