@@ -25,7 +25,7 @@ from monops.solver import solve
 from monops.splitting import SplittingMethod
 from monops.splitting.base import require_method
 from monops.trials import Choice, Comparison, Trial
-from monops.tuning import tune
+from monops.tuning import search_step
 
 # A run that takes longer than this, in seconds, is timed once instead of several times.
 _LONG = 1.0
@@ -159,7 +159,7 @@ def _trial(
     try:
         if getattr(method, "step", None) == "auto":
             begin = time.perf_counter()
-            method = tune(method, A, B, z0, tol=tol, max_steps=max_steps)
+            method = search_step(method, A, B, z0, tol=tol, max_steps=max_steps).method
             tuning = time.perf_counter() - begin
         with np.errstate(all="ignore"):
             result = solve(

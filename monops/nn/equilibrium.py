@@ -19,7 +19,7 @@ from monops.result import Result, Status
 from monops.solver import warn_of
 from monops.splitting import PeacemanRachford, SplittingMethod
 from monops.splitting.base import require_method
-from monops.tuning import tune
+from monops.tuning import search_step
 
 
 class Equilibrium(nn.Module):
@@ -144,7 +144,7 @@ class Equilibrium(nn.Module):
             return None
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             A, B = self.problem(x)
-            self.method = tune(self.method, A.factored(), B, tol=self.options["tol"])
+            self.method = search_step(self.method, A.factored(), B, tol=self.options["tol"]).method
         return float(self.method.step)
 
     def extra_repr(self) -> str:
