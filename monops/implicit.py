@@ -60,22 +60,22 @@ def equilibrium(
     for reverse and forward mode, of any order, and under `torch.func`; but not for forward over forward mode, which
     PyTorch would ignore in functions of one's own. Memory does not depend on the steps.
 
-    Shapes: as for `solve`.
+    Shapes: those of `monops.solve`.
 
     Args:
-        method: as for `solve`.
-        A: as for `solve`, on tensors, single-valued and differentiable.
-        B: as for `solve`, on tensors, with a resolvent: not KᴴBK for any K, nor a sum of two functions.
-        z0: as for `solve`.
-        tol: as for `solve`.
+        method: see `monops.solve`; used for the linearised solves too, with the same step.
+        A: see `monops.solve`; on tensors, single-valued and differentiable.
+        B: see `monops.solve`; on tensors, with a resolvent: not KᴴBK for any K, nor a sum of two functions.
+        z0: see `monops.solve`; of a state, the solve starts from the point in it. No derivative depends on it.
+        tol: see `monops.solve`; of the forward solve.
         backward_tol: relative tolerance of the linearised solves; as in the forward solve unless given.
-        atol: as for `solve`.
-        max_steps: as for `solve`, for each solve.
-        check_every: as for `solve`.
-        callback: as for `solve`, of the forward solve.
+        atol: see `monops.solve`; for each solve.
+        max_steps: see `monops.solve`; for each solve.
+        check_every: see `monops.solve`; for each solve.
+        callback: see `monops.solve`; of the forward solve alone.
         warm: start both solves from what the last call with this object left.
-        compile: as for `solve`, for each solve.
-        warn: as for `solve`, of the forward solve; the linearised solves always warn.
+        compile: see `monops.solve`; for each solve.
+        warn: see `monops.solve`; of the forward solve: the linearised ones always warn.
 
     Returns:
         A `Result`. Its `point` carries the derivative, everything else is cut off from the graph (and under
@@ -85,7 +85,7 @@ def equilibrium(
         DTypeError: the states are NumPy arrays.
         NoResolventError: B has none.
         DerivativeError: forward over forward mode.
-        MonopsError: as for `solve`, in the forward as in the backward solve.
+        MonopsError: those of `monops.solve`, in the forward as in the backward solve.
 
     Source: Winston & Kolter 2020, theorems 2 and 3, with the derivative of the prox at its argument v.
 

@@ -97,17 +97,17 @@ def choose(
     of one kind, choose on one of them and keep the method.
 
     Args:
-        methods: as for `compare`.
-        A: as for `solve`.
-        B: as for `solve`.
-        z0: as for `solve`.
-        tol: as for `solve`.
-        max_steps: as for `solve`.
-        repeats: as for `compare`.
+        methods: see `compare`.
+        A: see `monops.solve`.
+        B: see `monops.solve`; zero unless given.
+        z0: see `monops.solve`; of a state, every method starts from the point in it.
+        tol: see `monops.solve`.
+        max_steps: see `monops.solve`; of each method.
+        repeats: see `compare`.
 
     Raises:
         NotConvergedError: no method came to the tolerance; the message has the table of what they did.
-        OptionError: as for `compare`.
+        OptionError: those of `compare`.
 
     Example:
         >>> import torch

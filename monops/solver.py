@@ -41,7 +41,7 @@ def solve(
     `solve(ChambollePock(), A, B.precompose(K))`. The methods made for them take them apart.
 
     A sample is done when ‖gap‖ ≤ max(tol·‖point‖, tol·‖A(0)‖, atol), where gap ∈ A(x) + B(point), x - point → 0. It
-    is then kept as it is, and leaves the batch once enough others have too.
+    is then kept as it is, and leaves the batch once enough others have too; unless steps are unrolled.
 
     Shapes: `z0` (*batch, *domain), broadcast with the batch axes of A's data; the result likewise.
 
@@ -58,7 +58,8 @@ def solve(
         callback: called with a `Progress` at each check. What it raises ends the solve and goes on to the caller as it
             is, with the `Result` so far as its attribute `result`, of status INTERRUPTED if a sample was not done.
         unroll: track every step with autograd, for which memory grows with the steps; `monops.equilibrium` has the
-            derivative without that. Otherwise the result is cut off from any graph.
+            derivative without that. All samples then make all steps, until the last one is done. Otherwise the result
+            is cut off from any graph.
         compile: fuse the elementwise parts of a step by `torch.compile`, which pays for large states and many solves:
             the first one of a kind waits some seconds for the compiler. Steps after which convergence is looked at are
             not compiled. Where there is no compiler, a warning says so.
