@@ -29,7 +29,7 @@ class Resolvent(ABC):
         return None
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled or copied: all but the compiled function kept in `_kernel`, which is made anew when needed."""
+        """What is pickled: all but the function kept in `_kernel`, which is made anew when needed."""
         return {name: value for name, value in self.__dict__.items() if name != "_kernel"}
 
     def reflected(self) -> Resolvent:
