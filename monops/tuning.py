@@ -226,11 +226,13 @@ def _fractional_steps(result: Result, tol: float) -> float:
     if not last.size:
         return 0.0
     samples = np.arange(last.size)
-    span = np.where(result.converged.reshape(-1), 1, np.minimum(last, 10))
-    before = np.maximum(last - span, 0)
+    converged = result.converged.reshape(-1)
+    before = np.maximum(last - np.where(converged, 1, np.minimum(last, 10)), 0)
     here, earlier = logs[last, samples], logs[before, samples]
-    fall = (earlier - here) / np.maximum(last - before, 1)
-    is_falling = earlier - here > STILL_ROUNDINGS * epsilon(result.point.dtype)
-    if not (np.isfinite(here).all() and is_falling.all()):
+    # One step that was enough tells no rate, and needs none.
+    fallen = np.where(converged & (last == 0), math.inf, earlier - here)
+    least = np.where(converged, 0.0, STILL_ROUNDINGS * epsilon(result.point.dtype))
+    fall = fallen / np.maximum(last - before, 1)
+    if not (np.isfinite(here).all() and (fallen > least).all()):
         return math.inf
     return float(np.mean(last + 1 + (here - math.log(tol)) / fall))

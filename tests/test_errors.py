@@ -150,6 +150,7 @@ BAD: dict[str, tuple[Any, type[MonopsError], str]] = {
     "f": (lambda: Subdifferential(anything(torch.relu)), MonopsError, "Function"),
     "tol": (run(pr, A(), relu, tol=0.0), errors.OptionError, r"tol .*\(0, ∞\), got 0.0"),
     "tol is text": (run(pr, A(), relu, tol="1e-6"), errors.OptionError, r"tol .*\(0, ∞\), got '1e-6'"),
+    "tol is True": (run(pr, A(), relu, tol=True), errors.OptionError, r"tol .*got True"),
     "tol is an array": (run(pr, A(), relu, tol=np.ones(2)), errors.OptionError, r"tol .*got array"),
     "tol is NaN": (run(pr, A(), relu, tol=math.nan), errors.OptionError, r"tol .*\(0, ∞\), got nan"),
     "atol": (run(pr, A(), relu, atol=-1.0), errors.OptionError, r"atol .*\[0, ∞\), got -1.0"),
