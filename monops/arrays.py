@@ -118,7 +118,7 @@ def require_step(step: float, owner: object, method: str) -> float:
     An owner with the attribute `takes_steps` is given arrays of them too, one number a sample, as they are.
     """
     # The first test spares the common case the slower second one.
-    if (type(step) is float or isinstance(step, numbers.Real)) and 0.0 < step < math.inf:
+    if (type(step) is float or (isinstance(step, numbers.Real) and type(step) is not bool)) and 0.0 < step < math.inf:
         return float(step)
     if getattr(owner, "takes_steps", False) and getattr(step, "ndim", 0) > 0:
         return step

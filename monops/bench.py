@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -102,11 +103,11 @@ def run(
         device: for tensors.
         dtype: torch's or NumPy's; float32 tensors unless given.
         tol: relative tolerance of the solves.
-        max_steps: of each solve.
+        max_steps: of each solve, ≥ 1.
         progress: called with what comes next.
 
     Raises:
-        OptionError: an unknown name, or an option outside its range.
+        OptionError: an unknown name or one given twice, or an option outside its range.
 
     Example:
         >>> result = run(["peaceman-rachford"], ["nonnegative"])
@@ -119,11 +120,15 @@ def run(
         if unknown or not names:
             got = ", ".join(map(repr, unknown)) or "none"
             raise OptionError(f"{what}: got {got}, wanted some of {', '.join(known)}")
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise OptionError(f"{what}: got {', '.join(map(repr, twice))} more than once, wanted each name once")
     rows: list[Trial] = []
+    total = len(problems) * len(methods)
     for problem in problems:
         posed = PROBLEMS[problem](Draw(0, dtype=torch.float32 if dtype is None else dtype, device=device))
         for method in methods:
-            progress(f"{problem}: {method}")
+            progress(f"{problem}: {method} ({len(rows) + 1} of {total})")
             done = compare({method: METHODS[method]()}, {problem: tuple(posed)}, tol=tol, max_steps=max_steps)
             rows += done.rows
     return Comparison(tuple(rows), tol)

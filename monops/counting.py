@@ -81,9 +81,10 @@ class Counter:
         return self._counted(A)
 
     def method(self, method: SplittingMethod) -> SplittingMethod:
-        """The same method, which counts from its first step on, and looks at the residual for nothing.
+        """The same method. Calls are counted from its first step on, but not those that a look at the residual makes.
 
-        What its plan calls is counted too, where it was not made of counted operators: (A + KᴴK)⁻¹ in ADMM, say.
+        What the method has prepared is counted too, even if it was made without a counted operator, such as the inverse
+        (A + KᴴK)⁻¹ of ADMM.
         """
         plain, counter = type(method), self
 

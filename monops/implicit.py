@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -13,15 +12,17 @@ from monops import tree
 from monops.arrays import Array, Shape
 from monops.autodiff import Problem, solve_implicitly
 from monops.errors import DTypeError, NoResolventError, OptionError
+from monops.inputs import problem_of
 from monops.linear import LinearOperator
 from monops.loop import Callback
 from monops.monotone import Affine, FromResolvent, MonotoneOperator
 from monops.monotone.base import common_domain, common_rank
+from monops.options import require_number, shown
 from monops.result import Result, Status
 from monops.solver import solve
 from monops.splitting import SplittingMethod, State
+from monops.splitting.base import require_method
 from monops.splitting.state import first
-from monops.tuning import initial_state
 
 
 class WarmStart:
@@ -35,7 +36,7 @@ class WarmStart:
 def equilibrium(
     method: SplittingMethod,
     A: MonotoneOperator,
-    B: MonotoneOperator,
+    B: MonotoneOperator | None = None,
     z0: torch.Tensor | None = None,
     *,
     tol: float | None = None,
@@ -59,22 +60,22 @@ def equilibrium(
     for reverse and forward mode, of any order, and under `torch.func`; but not for forward over forward mode, which
     PyTorch would ignore in functions of one's own. Memory does not depend on the steps.
 
-    Shapes: as for `solve`.
+    Shapes: those of `monops.solve`.
 
     Args:
-        method: as for `solve`.
-        A: as for `solve`, on tensors, single-valued and differentiable.
-        B: as for `solve`, on tensors, with a resolvent: not KᴴBK for any K, nor a sum of two functions.
-        z0: as for `solve`.
-        tol: as for `solve`.
+        method: see `monops.solve`; used for the linearised solves too, with the same step.
+        A: see `monops.solve`; on tensors, single-valued and differentiable.
+        B: see `monops.solve`; on tensors, with a resolvent: not KᴴBK for any K, nor a sum of two functions.
+        z0: see `monops.solve`; of a state, the solve starts from the point in it. No derivative depends on it.
+        tol: see `monops.solve`; of the forward solve.
         backward_tol: relative tolerance of the linearised solves; as in the forward solve unless given.
-        atol: as for `solve`.
-        max_steps: as for `solve`, for each solve.
-        check_every: as for `solve`.
-        callback: as for `solve`, of the forward solve.
+        atol: see `monops.solve`; for each solve.
+        max_steps: see `monops.solve`; for each solve.
+        check_every: see `monops.solve`; for each solve.
+        callback: see `monops.solve`; of the forward solve alone.
         warm: start both solves from what the last call with this object left.
-        compile: as for `solve`, for each solve.
-        warn: as for `solve`, of the forward solve; the linearised solves always warn.
+        compile: see `monops.solve`; for each solve.
+        warn: see `monops.solve`; of the forward solve: the linearised ones always warn.
 
     Returns:
         A `Result`. Its `point` carries the derivative, everything else is cut off from the graph (and under
@@ -84,7 +85,7 @@ def equilibrium(
         DTypeError: the states are NumPy arrays.
         NoResolventError: B has none.
         DerivativeError: forward over forward mode.
-        MonopsError: as for `solve`, in the forward as in the backward solve.
+        MonopsError: those of `monops.solve`, in the forward as in the backward solve.
 
     Source: Winston & Kolter 2020, theorems 2 and 3, with the derivative of the prox at its argument v.
 
@@ -97,9 +98,12 @@ def equilibrium(
         >>> torch.autograd.grad(z.sum(), b)
         (tensor([0.5000, 0.0000]),)
     """
-    if backward_tol is not None and not 0 < backward_tol < math.inf:
-        raise OptionError(f"backward_tol wants a number in (0, ∞), got {backward_tol}")
-    z0 = initial_state(A, B, z0)
+    if backward_tol is not None:
+        require_number("backward_tol", backward_tol)
+    if not (warm is None or isinstance(warm, WarmStart)):
+        raise OptionError(f"warm wants a WarmStart(), kept from one call to the next, got {shown(warm)}")
+    require_method("method", method)
+    A, B, z0 = problem_of(A, B, z0)
     if not isinstance(z0, torch.Tensor):
         raise DTypeError(f"equilibrium differentiates tensors, got {type(z0).__name__}; use solve for NumPy")
     if not isinstance(B, Affine):  # whose resolvent is known, and is not to be computed twice

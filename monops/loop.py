@@ -208,20 +208,25 @@ class Loop:
         self.residual[self.rows] = np.where(going, residual, self.residual[self.rows])
         self._remember(steps)
         small = self.residual <= self.tol
-        small[self.rows] &= ~going | ~self._is_only_growing(detach(gap), size, steps, earlier)
+        grows = self._is_only_growing(detach(gap), size, steps, earlier)
+        if steps >= 2 * earlier[0]:
+            # For those that would else be done, from where their growth began: an acceleration leaps once and stays.
+            where, held = namespace(gap).where, grows & (gap <= self.tol * size)
+            self.earlier = steps, where(held, earlier[1], detach(gap)), where(held, earlier[2], size)
+        small[self.rows] &= ~going | ~to_numpy(grows)
         self.done = small | ~np.isfinite(self.residual) | self.stalled
         self.sample_steps[self.rows] = np.where(going, steps, self.sample_steps[self.rows])
         self.unfinished = int(self.done.size - self.done.sum())
         return bool((going & self.done[self.rows]).any())
 
-    def _is_only_growing(self, gap: Array, size: Array, steps: int, earlier: tuple[int, Array, Array]) -> np.ndarray:
+    def _is_only_growing(self, gap: Array, size: Array, steps: int, earlier: tuple[int, Array, Array]) -> Array:
         """Whether the residual has fallen since because the point leaves for infinity, and not because the gap falls.
 
         So it is where there is no solution and the point moves on by equal steps.
         """
         share = steps / earlier[0] - 1 if earlier[0] else 1.0
         with np.errstate(invalid="ignore"):
-            return to_numpy((2 * gap >= earlier[1]) & (size > (1 + 0.5 * share) * earlier[2]))
+            return (2 * gap >= earlier[1]) & (size > (1 + 0.5 * share) * earlier[2])
 
     def _remember(self, steps: int) -> None:
         if len(self.checks) == len(self.history):

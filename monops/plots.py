@@ -13,11 +13,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from monops.checkpoint import write_atomically
+from monops.errors import OptionError
 
 # Colours that stay apart for colour-blind readers (Okabe and Ito, 2008).
 _BLUE, _ORANGE, _GREEN, _PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 _COLORS = (_BLUE, _ORANGE, _GREEN, _PINK, "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+# Lines of lengths that differ by more than this factor are drawn over a logarithmic scale.
+SPREAD = 30
 
 Curve = Sequence[Mapping[str, Any]]
 
@@ -74,10 +78,18 @@ def convergence(result: Any) -> Figure:
 def comparison(rows: Sequence[Any]) -> Figure:
     """Residual against steps, operator calls and seconds: one line a method, one row of panels a problem.
 
+    Linear rates are straight lines. Only where lines end more than thirty times as far from 0 as others, so that these
+    would be hard to see, are steps, calls or seconds on a logarithmic scale as well.
+
     Args:
         rows: the trials of a `monops.racing.Comparison`; those refused are left out. Their tolerances
             are dashed lines.
+
+    Raises:
+        OptionError: there are no trials.
     """
+    if not rows:
+        raise OptionError("a comparison of no trials cannot be drawn: give compare a method and a problem at least")
     problems = list(dict.fromkeys(row.problem for row in rows))
     names = list(dict.fromkeys(row.method for row in rows))
     figure = _Picture(figsize=(12, 0.8 + 3.4 * len(problems)), layout="constrained")
@@ -94,8 +106,8 @@ def comparison(rows: Sequence[Any]) -> Figure:
         for axes, what in zip(line, ("steps", "operator calls", "milliseconds"), strict=True):
             for tol in sorted({row.tol for row in rows if row.problem == problem}):
                 axes.axhline(tol, color="0.4", linewidth=1, linestyle="--", label=f"tolerance {tol:g}")
-            axes.set_xscale("log")
             axes.set_yscale("log")
+            _scale_ends(axes)
             _frame(axes, problem, what, "relative residual" if axes is line[0] else "")
     shown_lines = [shown for axes in panels.flat for shown in axes.lines]
     lines = {str(shown.get_label()): shown for shown in shown_lines if not str(shown.get_label()).startswith("_")}
@@ -104,6 +116,16 @@ def comparison(rows: Sequence[Any]) -> Figure:
         lines["measured rate"] = Line2D([], [], color="0.4", linewidth=1, linestyle="-.")
     figure.legend(lines.values(), lines, loc="outside right upper", frameon=False, fontsize="small")
     return figure
+
+
+def _scale_ends(axes: Axes) -> None:
+    """Steps from 0 on, or on a logarithmic scale where the lines are of very different lengths."""
+    drawn = [np.asarray(line.get_xydata()) for line in axes.lines if not str(line.get_label()).startswith("tolerance")]
+    ends = [line[-1, 0] for line in drawn if len(line) and np.isfinite(line[:, 1]).any()]
+    if ends and max(ends) > SPREAD * min(ends):
+        axes.set_xscale("log")
+    else:
+        axes.set_xlim(left=0, right=None if ends else 1)
 
 
 def _residual(axes: Axes, x: Sequence[float], residual: Sequence[float], name: str, index: int) -> None:

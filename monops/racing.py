@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from monops.arrays import Array, epsilon, is_torch
+from monops.arrays import Array, is_torch
 from monops.counting import Counter
 from monops.errors import MonopsError, NotConvergedError, OptionError
+from monops.inputs import problem_of, tolerance
 from monops.loop import Loop, Progress
-from monops.monotone import MonotoneOperator, ZeroOperator
+from monops.monotone import MonotoneOperator
+from monops.options import require_integer, shown
 from monops.result import Result
 from monops.solver import solve
 from monops.splitting import SplittingMethod
+from monops.splitting.base import require_method
 from monops.trials import Choice, Comparison, Trial
-from monops.tuning import check_options, initial_state, tune
+from monops.tuning import search_step
 
 # A run that takes longer than this, in seconds, is timed once instead of several times.
 _LONG = 1.0
@@ -42,7 +47,8 @@ def compare(
     first; the time for that is reported, but is not among the seconds.
 
     Args:
-        methods: by name, or a list of them, which are called by their classes.
+        methods: by name, or a list of them, which are called by their classes; several of one class also by the
+            parameters in which they differ, as in `PeacemanRachford(step=0.5)`.
         problems: (A, B) or (A, B, z0) by name, or one such tuple.
         tol: relative tolerance of the solves; the dtype's ε to the power ⅔ unless given.
         max_steps: of each solve.
@@ -66,15 +72,12 @@ def compare(
         DouglasRachford 22
         FISTA FISTA wants the gradient of a conve
     """
-    check_options(tol, 0.0, max_steps, check_every=1)
-    if not (isinstance(repeats, int) and repeats >= 1):
-        raise OptionError(f"repeats wants an integer ≥ 1, got {repeats!r}")
+    max_steps, repeats = require_integer("max_steps", max_steps), require_integer("repeats", repeats)
     named, posed = _named(methods), _posed(problems)
     rows: list[Trial] = []
     for problem, (A, B, z0) in posed.items():
-        start = initial_state(A, B, z0)
-        goal = epsilon(start.dtype) ** (2 / 3) if tol is None else tol
-        rows += [_trial(name, problem, method, A, B, start, goal, max_steps, repeats) for name, method in named.items()]
+        goal = tolerance(tol, z0)
+        rows += [_trial(name, problem, method, A, B, z0, goal, max_steps, repeats) for name, method in named.items()]
     return Comparison(tuple(rows), tol)
 
 
@@ -94,17 +97,17 @@ def choose(
     of one kind, choose on one of them and keep the method.
 
     Args:
-        methods: as for `compare`.
-        A: as for `solve`.
-        B: as for `solve`.
-        z0: as for `solve`.
-        tol: as for `solve`.
-        max_steps: as for `solve`.
-        repeats: as for `compare`.
+        methods: see `compare`.
+        A: see `monops.solve`.
+        B: see `monops.solve`; zero unless given.
+        z0: see `monops.solve`; of a state, every method starts from the point in it.
+        tol: see `monops.solve`.
+        max_steps: see `monops.solve`; of each method.
+        repeats: see `compare`.
 
     Raises:
         NotConvergedError: no method came to the tolerance; the message has the table of what they did.
-        OptionError: as for `compare`.
+        OptionError: those of `compare`.
 
     Example:
         >>> import torch
@@ -122,11 +125,11 @@ def choose(
         raise NotConvergedError(f"no method came to a residual of {wanted:.2e} on this problem:\n{details}")
     others = [row for row in result.rows if row is not best]
     refused = [row.method for row in others if row.status is None]
-    missed = [row.method for row in others if row.status is not None and row.reached() is None]
-    times = sorted(row.seconds_to() for row in others if row.reached() is not None)
+    missed = [row.method for row in others if row.status is not None and row.seconds_to() == math.inf]
+    times = sorted(row.seconds_to() for row in others if row.seconds_to() < math.inf)
     lines = [
         f"{best.method}: the fastest of {len(result.rows)} methods by measured time, "
-        f"{1e3 * best.seconds_to():.2f} ms for {best.steps[-1]} steps to a residual of {best.tol:.1e}"
+        f"{1e3 * best.seconds_to():.2f} ms for {best.steps_made} steps to a residual of {best.tol:.1e}"
     ]
     if times:
         lines.append(f"the next one took {1e3 * times[0]:.2f} ms")
@@ -156,7 +159,7 @@ def _trial(
     try:
         if getattr(method, "step", None) == "auto":
             begin = time.perf_counter()
-            method = tune(method, A, B, z0, tol=tol, max_steps=max_steps)
+            method = search_step(method, A, B, z0, tol=tol, max_steps=max_steps).method
             tuning = time.perf_counter() - begin
         with np.errstate(all="ignore"):
             result = solve(
@@ -234,31 +237,58 @@ def wait(x: Array) -> None:
 
 
 def _named(methods: Any) -> dict[str, SplittingMethod]:
+    """The methods by name; those in a list by their class, and by what tells them from others of that class."""
     if isinstance(methods, Mapping):
         named = dict(methods)
+        _require_names("methods", named)
     else:
-        named = {}
-        for method in [methods] if isinstance(methods, SplittingMethod) else methods:
-            name = type(method).__name__
-            count = sum(key.partition(" (")[0] == name for key in named)
-            named[f"{name} ({count + 1})" if count else name] = method
+        listed = [methods] if isinstance(methods, SplittingMethod) else methods
+        if isinstance(listed, str) or not isinstance(listed, Iterable):
+            raise OptionError(f"methods wants SplittingMethods by name, or a list of them, got {shown(methods)}")
+        named, listed = {}, list(listed)
+        for method in listed:
+            require_method("each of methods", method)
+        for method in listed:
+            label = _label(method, [other for other in listed if type(other) is type(method)])
+            count = sum(key == label or key.startswith(f"{label} #") for key in named)
+            named[f"{label} #{count + 1}" if count else label] = method
     for name, method in named.items():
-        if not isinstance(method, SplittingMethod):
-            raise OptionError(f"methods wants SplittingMethods such as PeacemanRachford(), got {method!r} as {name!r}")
+        require_method(f"methods[{name!r}]", method)
     if not named:
         raise OptionError("methods wants at least one SplittingMethod, got none")
     return named
 
 
-def _posed(problems: Any) -> dict[str, tuple[Any, Any, Any]]:
+def _label(method: SplittingMethod, alike: list[SplittingMethod]) -> str:
+    """The class of the method, and those of its parameters in which methods of the same class differ."""
+    name = type(method).__name__
+    if not dataclasses.is_dataclass(method):
+        return name
+    names = [field.name for field in dataclasses.fields(method) if field.init and field.repr]
+    differing = [f"{n}={getattr(method, n)!r}" for n in names if len({repr(getattr(m, n)) for m in alike}) > 1]
+    return f"{name}({', '.join(differing)})" if differing else name
+
+
+def _posed(problems: Any) -> dict[str, tuple[MonotoneOperator, MonotoneOperator, Array]]:
+    """The problems by name, with B and z0 filled in."""
     posed = {}
-    for name, problem in (problems if isinstance(problems, Mapping) else {"problem": problems}).items():
+    named = problems if isinstance(problems, Mapping) else {"problem": problems}
+    _require_names("problems", named)
+    for name, problem in named.items():
         if not (isinstance(problem, tuple | list) and 2 <= len(problem) <= 3):
-            raise OptionError(f"a problem is a tuple (A, B) or (A, B, z0), got {problem!r} as {name!r}")
-        A, B, z0 = (*problem, None)[:3]
-        if B is None:
-            B = ZeroOperator(len(getattr(A, "domain", None) or (1,)))
-        posed[name] = A, B, z0
+            raise OptionError(f"a problem is a tuple (A, B) or (A, B, z0), got {shown(problem)} as {name!r}")
+        if all(isinstance(part, tuple | list) for part in problem):
+            raise OptionError(f"several problems want names, as in {{'{name}': (A, B)}}, got a list of them")
+        try:
+            posed[name] = problem_of(*(*problem, None)[:3])
+        except MonopsError as error:
+            raise type(error)(f"problem {name!r}: {error}") from error
     if not posed:
         raise OptionError("problems wants at least one (A, B), got none")
     return posed
+
+
+def _require_names(what: str, named: Mapping[Any, Any]) -> None:
+    for name in named:
+        if not isinstance(name, str):
+            raise OptionError(f"the names of {what} want to be strings, got {shown(name)}; write {str(name)!r}")

@@ -64,7 +64,8 @@ class Result:
     """A solution of 0 ∈ A(z) + B(z), and how it was reached.
 
     Attributes:
-        point: the solution, shape (*batch, *domain); each sample as it was when its own residual met the tolerance.
+        point: the solution, shape (*batch, *domain); each sample as it was when its own residual met the tolerance, or,
+            of unrolled steps, after the last one.
         state: the method's last state, from which a later solve may start.
         status: of the whole batch.
         steps: iterations done.

@@ -107,7 +107,7 @@ def names(name: str) -> tuple[str, str]:
     title = "".join(part[0].upper() + part[1:] for part in spaced.split("_"))
     if keyword.iskeyword(module) or keyword.iskeyword(title):
         raise OptionError(f"NAME: got {name!r}, a word of the language; wanted another one, such as my-method")
-    if module.startswith("test_") or title in ("SplittingMethod", "Step", "StepSize"):
+    if module == "conftest" or module.startswith("test_") or title in ("SplittingMethod", "Step", "StepSize"):
         raise OptionError(f"NAME: got {name!r}, which the files use for something else; wanted another one")
     return module, title
 

@@ -8,14 +8,16 @@ from dataclasses import replace
 
 import torch
 
-from monops.arrays import epsilon, is_torch
+from monops.arrays import is_torch
 from monops.errors import ConvergenceWarning, OptionError, RateWarning
+from monops.inputs import problem_of, tolerance
 from monops.loop import Callback, Loop
-from monops.monotone import MonotoneOperator, ZeroOperator
+from monops.monotone import MonotoneOperator
+from monops.options import require_integer, require_number, shown
 from monops.result import Result, Status
 from monops.splitting import SplittingMethod, State
-from monops.splitting.state import first
-from monops.tuning import StepSearch, check_options, initial_state, search_step
+from monops.splitting.base import require_method
+from monops.tuning import StepSearch, search_step
 
 
 def solve(
@@ -39,7 +41,7 @@ def solve(
     `solve(ChambollePock(), A, B.precompose(K))`. The methods made for them take them apart.
 
     A sample is done when ‖gap‖ ≤ max(tol·‖point‖, tol·‖A(0)‖, atol), where gap ∈ A(x) + B(point), x - point → 0. It
-    is then kept as it is, and leaves the batch once enough others have too.
+    is then kept as it is, and leaves the batch once enough others have too; unless steps are unrolled.
 
     Shapes: `z0` (*batch, *domain), broadcast with the batch axes of A's data; the result likewise.
 
@@ -56,7 +58,8 @@ def solve(
         callback: called with a `Progress` at each check. What it raises ends the solve and goes on to the caller as it
             is, with the `Result` so far as its attribute `result`, of status INTERRUPTED if a sample was not done.
         unroll: track every step with autograd, for which memory grows with the steps; `monops.equilibrium` has the
-            derivative without that. Otherwise the result is cut off from any graph.
+            derivative without that. All samples then make all steps, until the last one is done. Otherwise the result
+            is cut off from any graph.
         compile: fuse the elementwise parts of a step by `torch.compile`, which pays for large states and many solves:
             the first one of a kind waits some seconds for the compiler. Steps after which convergence is looked at are
             not compiled. Where there is no compiler, a warning says so.
@@ -84,15 +87,16 @@ def solve(
         >>> result.point, result.status.name
         (tensor([0.5000, 0.0000]), 'CONVERGED')
     """
-    if not isinstance(method, SplittingMethod):
-        raise OptionError(f"method wants a SplittingMethod such as PeacemanRachford(), got {method!r}")
-    check_options(tol, atol, max_steps, check_every)
-    B = ZeroOperator(A.rank) if B is None else B
+    require_method("method", method)
+    max_steps, check_every = require_integer("max_steps", max_steps), require_integer("check_every", check_every)
+    atol = require_number("atol", atol, closed="[")
+    if not (callback is None or callable(callback)):
+        raise OptionError(f"callback wants a function of one argument, a Progress, got {shown(callback)}")
     state = z0 if isinstance(z0, tuple) else None
-    z0 = initial_state(A, B, first(z0))
+    A, B, z0 = problem_of(A, B, z0)
+    tol = tolerance(tol, z0)
     if compile and (unroll or not is_torch(z0)):
         raise OptionError("compile wants tensors and steps that autograd does not track: no NumPy arrays, no unroll")
-    tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
     search: StepSearch | None = None
     if getattr(method, "step", None) == "auto":
         search = search_step(method, A, B, z0, tol=tol, max_steps=max_steps)

@@ -55,13 +55,20 @@ class Trial:
         """Seconds from the beginning of a solve to each of `steps`; the search for a step size is not among them."""
         return tuple(self.setup + k * self.seconds_per_step for k in self.steps)
 
+    @property
+    def steps_made(self) -> int:
+        """How many steps the solve took; none for an empty batch."""
+        return self.steps[-1] if self.steps else 0
+
     def reached(self, tol: float | None = None) -> int | None:
         """The place in `steps`, `calls` and `seconds` of the first residual ≤ tol; None if there is none."""
         tol = self.tol if tol is None else tol
         return next((i for i, residual in enumerate(self.residual) if residual <= tol), None)
 
     def seconds_to(self, tol: float | None = None) -> float:
-        """Seconds to the first residual ≤ tol; infinite if there is none."""
+        """Seconds to the first residual ≤ tol; infinite if there is none. To solve an empty batch takes the setup."""
+        if not self.steps and self.status is Status.CONVERGED:
+            return self.setup
         place = self.reached(tol)
         return math.inf if place is None else self.seconds[place]
 
@@ -102,8 +109,9 @@ class Comparison:
             if row.status is None:
                 lines.append((row.problem, row.method, f"refused: {row.refusal}", *("",) * 6))
                 continue
-            total = f"{1e3 * row.seconds[-1]:.2f}"
-            figures = (row.steps[-1], row.calls[-1], f"{row.residual[-1]:.1e}", f"{1e6 * row.seconds_per_step:.1f}")
+            calls, residual = (row.calls[-1], row.residual[-1]) if row.steps else (0, 0.0)
+            total = f"{1e3 * (row.setup + row.steps_made * row.seconds_per_step):.2f}"
+            figures = (row.steps_made, calls, f"{residual:.1e}", f"{1e6 * row.seconds_per_step:.1f}")
             lines.append(
                 (row.problem, row.method, row.status.name, *map(str, figures), f"{1e3 * row.setup:.2f}", total)
             )

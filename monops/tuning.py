@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +13,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops.arrays import Array, check_array, device_of, epsilon, floating, is_torch, norm
+from monops.arrays import Array, epsilon, norm
 from monops.batch import rows_of
-from monops.errors import OptionError, ShapeError, StepSizeError
-from monops.loop import Loop
+from monops.errors import ConvergenceWarning, OptionError, StepSizeError
+from monops.inputs import problem_of, tolerance
+from monops.loop import STILL_ROUNDINGS, Loop
 from monops.monotone import MonotoneOperator
-from monops.monotone.base import common_domain, common_rank
+from monops.monotone.base import common_rank
+from monops.options import require_integer
 from monops.result import Result
-from monops.splitting import SplittingMethod
+from monops.splitting import SplittingMethod, State
+from monops.splitting.base import require_method
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class StepSearch:
         best = float(self.method.step)
         name = type(self.method).__name__
         needed, at_start = (self.trials.get(step, math.nan) for step in (best, self.start))
+        if needed == math.inf:
+            return f"{name}: by none of {len(self.trials)} steps tried it converges; {best:.4g}, {self.source}, is kept"
         return (
             f"{name}: step {best:.4g} of {len(self.trials)} tried needs {needed:.1f} steps; "
             f"{self.start:.4g}, {self.source}, needs {at_start:.1f}"
@@ -51,8 +58,8 @@ class StepSearch:
 def tune(
     method: SplittingMethod,
     A: MonotoneOperator,
-    B: MonotoneOperator,
-    z0: Array | None = None,
+    B: MonotoneOperator | None = None,
+    z0: State | None = None,
     *,
     tol: float | None = None,
     max_steps: int = 200,
@@ -60,16 +67,19 @@ def tune(
 ) -> Any:
     """`method` with the numeric step that needs the fewest steps on this problem: that of `search_step`.
 
-    Arguments and errors are those of `search_step`.
+    Arguments and errors are those of `search_step`. It warns where no step that was tried converges.
     """
-    return search_step(method, A, B, z0, tol=tol, max_steps=max_steps, samples=samples).method
+    search = search_step(method, A, B, z0, tol=tol, max_steps=max_steps, samples=samples)
+    if search.trials and min(search.trials.values()) == math.inf:
+        warnings.warn(f"{search}", ConvergenceWarning, stacklevel=2)
+    return search.method
 
 
 def search_step(
     method: SplittingMethod,
     A: MonotoneOperator,
-    B: MonotoneOperator,
-    z0: Array | None = None,
+    B: MonotoneOperator | None = None,
+    z0: State | None = None,
     *,
     tol: float | None = None,
     max_steps: int = 200,
@@ -79,19 +89,20 @@ def search_step(
 
     The search begins at the present step. For "auto" that is the method's `best_step` for the spectral facts of A;
     where there is none, the step at which the two residuals of the method are in balance: ‖x - y‖ = α‖gap‖, how far
-    the operators' points are apart, and how far a step moves the point. It is halved until the method accepts it. Then
-    it is doubled or halved while the measured number of steps falls, and refined once by √2. Deterministic. Each step α
-    is given the tolerance at which it guarantees the same distance to the solution: with a gap (x - y)/α that distance
-    is at most (1 + αL)‖gap‖/m.
+    the operators' points are apart, and how far a step moves the point; or 1, where they never are. It is halved until
+    the method accepts it. Then it is doubled or halved while the measured number of steps falls, and refined once by
+    √2. Deterministic. Each step α is given the tolerance at which it guarantees the same distance to the solution: with
+    a gap (x - y)/α that distance is at most (1 + αL)‖gap‖/m. Where no trial converges, as without a solution, the first
+    step is kept.
 
     Args:
         method: any splitting method with a `step`.
-        A: as for `solve`.
-        B: as for `solve`.
-        z0: as for `solve`.
-        tol: as for `solve`.
-        max_steps: a trial is given up after this many steps.
-        samples: how many rows of the batch the trials use.
+        A: see `monops.solve`.
+        B: see `monops.solve`; zero unless given.
+        z0: see `monops.solve`; of a state, the trials start from the point in it.
+        tol: see `monops.solve`; the tolerance of the trials at the first step.
+        max_steps: a trial is given up after this many steps, ≥ 1.
+        samples: how many rows of the batch the trials use, ≥ 1.
 
     Raises:
         OptionError: the method has no step, or another option is outside its range.
@@ -106,20 +117,19 @@ def search_step(
         >>> search_step(PeacemanRachford("auto"), A, Subdifferential(ReLU())).source
         'from the spectral facts of A'
     """
-    if not isinstance(getattr(method, "step", None), float | int | str):
-        raise OptionError(f"tune wants a method with a step, got {method!r}")
-    check_options(tol, 0.0, max_steps, check_every=1)
-    if samples < 1:
-        raise OptionError(f"samples wants an integer ≥ 1, got {samples}")
-    z0 = initial_state(A, B, z0)
-    tol = epsilon(z0.dtype) ** (2 / 3) if tol is None else tol
+    require_method("method", method)
+    if not isinstance(getattr(method, "step", None), numbers.Real | str):
+        raise OptionError(f"{type(method).__name__} has no step to search for; solve takes it as it is")
+    max_steps, samples = require_integer("max_steps", max_steps), require_integer("samples", samples)
+    A, B, z0 = problem_of(A, B, z0)
+    tol = tolerance(tol, z0)
     A = A.factored()
     L = A.lipschitz if A.lipschitz < math.inf else 0.0
     known = method.starting_step(A) if method.step == "auto" else method.step
     A, B, z0 = _few(A, B, z0, samples)
-    with torch.no_grad():
+    with torch.no_grad(), np.errstate(all="ignore"):  # trials may diverge
         if known is None:
-            start, source = _balanced(method, A, B, z0), "where the residuals are in balance"
+            start, source = _balanced(method, A, B, z0)
         else:
             start = _accepted(method, A, B, float(known))
             source = "from the spectral facts of A" if method.step == "auto" else "the one given"
@@ -128,7 +138,7 @@ def search_step(
     def cost(exponent: float) -> float:
         step = start * 2.0**exponent
         goal = tol * (1 + start * L) / (1 + step * L)
-        with torch.no_grad():
+        with torch.no_grad(), np.errstate(all="ignore"):
             try:
                 loop = Loop(method.with_step(step), A, B, z0, goal, 0.0)
             except (StepSizeError, OptionError):  # no proven convergence by this step, or at this relaxation of it
@@ -149,9 +159,13 @@ def search_step(
     return StepSearch(method.with_step(start * 2.0**best), start, source, trials)
 
 
-def _balanced(method: SplittingMethod, A: MonotoneOperator, B: MonotoneOperator, z0: Array) -> float:
-    """A step at which ‖x - y‖ and the movement of the point are of one size, by a few rounds of a few steps."""
+def _balanced(method: SplittingMethod, A: MonotoneOperator, B: MonotoneOperator, z0: Array) -> tuple[float, str]:
+    """A step at which ‖x - y‖ and the movement of the point are of one size, by a few rounds of a few steps.
+
+    Without a solution there need be none: then the step is 1, or what is accepted of it.
+    """
     step, rank = _accepted(method, A, B, 1.0), common_rank(A, B)
+    first = step
     for _ in range(12):
         trial = method.with_step(step)
         loop = Loop(trial, A, B, z0, 1e-12, 0.0)
@@ -167,8 +181,8 @@ def _balanced(method: SplittingMethod, A: MonotoneOperator, B: MonotoneOperator,
         ratio = math.sqrt((moved + 0.01 * apart) / (apart + 0.01 * moved))
         step = _accepted(method, A, B, step * ratio)
         if 0.7 < ratio < 1.4:
-            break
-    return step
+            return step, "where the residuals are in balance"
+    return first, "as no step brings the residuals into balance"
 
 
 def _accepted(method: SplittingMethod, A: MonotoneOperator, B: MonotoneOperator, step: float) -> float:
@@ -212,55 +226,13 @@ def _fractional_steps(result: Result, tol: float) -> float:
     if not last.size:
         return 0.0
     samples = np.arange(last.size)
-    span = np.where(result.converged.reshape(-1), 1, np.minimum(last, 10))
-    before = np.maximum(last - span, 0)
+    converged = result.converged.reshape(-1)
+    before = np.maximum(last - np.where(converged, 1, np.minimum(last, 10)), 0)
     here, earlier = logs[last, samples], logs[before, samples]
-    fall = (earlier - here) / np.maximum(last - before, 1)
-    if not (np.isfinite(here).all() and (fall > 0).all()):
+    # One step that was enough tells no rate, and needs none.
+    fallen = np.where(converged & (last == 0), math.inf, earlier - here)
+    least = np.where(converged, 0.0, STILL_ROUNDINGS * epsilon(result.point.dtype))
+    fall = fallen / np.maximum(last - before, 1)
+    if not (np.isfinite(here).all() and (fallen > least).all()):
         return math.inf
     return float(np.mean(last + 1 + (here - math.log(tol)) / fall))
-
-
-def initial_state(A: MonotoneOperator, B: MonotoneOperator, z0: Array | None) -> Array:
-    """z0 with the batch axes of the operators; zero if it is None."""
-    for name, operator in (("A", A), ("B", B)):
-        if not isinstance(operator, MonotoneOperator):
-            raise OptionError(
-                f"{name} wants a MonotoneOperator such as Affine(M, b) or Subdifferential(f), "
-                f"got {type(operator).__name__}"
-            )
-    if None not in (A.domain, B.domain) and A.domain != B.domain:
-        raise ShapeError(
-            f"A acts on {A.domain}, B on {B.domain}: one space wanted; a function acts on as many axes as its `axes` "
-            f"says, so with states of several axes write ReLU(axes=3), say"
-        )
-    zero = A.zero() if A.zero() is not None else B.zero()
-    if z0 is None:
-        if zero is None:
-            raise OptionError("neither A nor B knows the shape of a state: give z0, an array to start from")
-        return zero
-    floating(z0)
-    domain, rank = common_domain(A, B), common_rank(A, B)
-    if z0.ndim < rank:
-        raise ShapeError(f"z0 wants the {rank} axes of one point at least, got shape {tuple(z0.shape)}")
-    if domain is not None:
-        kind = z0 if zero is None else zero
-        check_array(z0, domain, kind.dtype, device_of(kind), "z0")
-    if zero is None:
-        return z0
-    try:
-        shape = np.broadcast_shapes(tuple(z0.shape), tuple(zero.shape))
-    except ValueError as error:
-        raise ShapeError(f"z0 of shape {tuple(z0.shape)} does not fit states {tuple(zero.shape)}") from error
-    return z0.expand(shape) if is_torch(z0) else np.broadcast_to(z0, shape)
-
-
-def check_options(tol: float | None, atol: float, max_steps: int, check_every: int) -> None:
-    """Raise an `OptionError` unless the options of `solve` are in their ranges."""
-    if tol is not None and not 0 < tol < math.inf:
-        raise OptionError(f"tol wants a number in (0, ∞), got {tol}")
-    if not 0 <= atol < math.inf:
-        raise OptionError(f"atol wants a number in [0, ∞), got {atol}")
-    for name, value in (("max_steps", max_steps), ("check_every", check_every)):
-        if not (isinstance(value, int) and value >= 1):
-            raise OptionError(f"{name} wants an integer ≥ 1, got {value!r}")

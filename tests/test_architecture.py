@@ -12,13 +12,13 @@ PACKAGE = Path(__file__).parents[1] / "monops"
 
 # A part (a module of `monops`, or a subpackage) imports from its own line and the lines above it.
 LAYERS = [
-    {"errors", "arrays", "memory", "tree", "signatures", "inversion"},
+    {"errors", "arrays", "memory", "tree", "signatures", "inversion", "options"},
     {"autodiff", "spaces"},
     {"linear"},
     {"functions"},
     {"monotone"},
     {"splitting"},
-    {"batch", "compiled", "result", "loop", "tuning", "solver", "counting"},
+    {"batch", "compiled", "result", "loop", "inputs", "tuning", "solver", "counting"},
     {"implicit"},
     {"nn"},
     {"reference"},

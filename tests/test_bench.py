@@ -1,5 +1,6 @@
 """`monops bench`: its problems, its tables and files, and one line for bad input."""
 
+import io
 import json
 import os
 import re
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from monops import Status, bench, cli
+from monops.cli.display import comparison_tables
 from monops.errors import OptionError
 from monops.testing.draw import Draw
 
@@ -55,18 +58,46 @@ def test_the_equilibria_have_their_m() -> None:
 
 
 def test_a_benchmark_prints_a_table_and_writes_its_files(run: Run) -> None:
-    files = ("--plot", "picture.png", "--json", "out/figures.json")
+    files = ("--plot", "pictures/one.png", "--json", "out/figures.json")
     code, out, err = run("--methods", "admm, peaceman-rachford,fista", "--problems=total-variation,lasso", *files)
     assert (code, err) == (0, "")
     assert re.search(r"^total-variation", out, re.MULTILINE)
     assert re.search(r"admm +converged +\d+ +\d+ +\d\.\de-05", out)
     assert "total-variation: peaceman-rachford refused: KᴴAK has a known resolvent only" in out.replace("\n", " ")
     assert "bold: the fastest by measured time to a residual of 0.0001" in out
-    assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
+    assert out.endswith("wrote pictures/one.png\nwrote out/figures.json\n"), "new folders are no secret"
+    assert Path("pictures/one.png").read_bytes().startswith(b"\x89PNG")
     figures = json.loads(Path("out/figures.json").read_text())
     assert (figures["device"], figures["dtype"], figures["tol"]) == ("cpu", "float32", 1e-4)
     assert len(figures["trials"]) == 6
     assert figures["trials"][0]["calls_by_kind"]["linear"] > 0
+
+
+LONG = "forward-reflected-backward"
+
+
+def test_lines_are_whole_where_there_is_no_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    _, out, _ = run("--methods", f"{LONG},peaceman-rachford", "--problems=total-variation,lasso")
+    assert re.search(rf"^ {LONG} +converged( +[\d.e-]+){{6}} *$", out, re.MULTILINE)
+    assert re.search(r"^total-variation: peaceman-rachford refused: .{60}", out, re.MULTILINE)
+
+
+def test_names_are_whole_on_a_terminal_of_eighty_columns() -> None:
+    result = bench.run([LONG], ["lasso"])
+    for width, heads in ((80, "steps  calls  residual  +ms"), (120, "residual  µs/step  setup ms  +ms")):
+        console = Console(width=width, force_terminal=True, color_system=None, file=io.StringIO(), highlight=False)
+        for shown in comparison_tables(result, refusals=True, console=console):
+            console.print(shown)
+        printed = console.file.getvalue()  # type: ignore[attr-defined]
+        assert re.search(rf" {LONG} +converged +\d+", printed)
+        assert re.search(heads, printed)
+
+
+def test_progress_counts() -> None:
+    seen: list[str] = []
+    bench.run(["fista", "admm"], ["lasso"], progress=seen.append)
+    assert seen == ["lasso: fista (1 of 2)", "lasso: admm (2 of 2)"]
 
 
 def test_refusals_are_short_unless_methods_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +115,8 @@ def test_refusals_are_short_unless_methods_are_named(run: Run, monkeypatch: pyte
     [
         (["--methods", "newton"], "methods: got 'newton', wanted some of forward-backward, "),
         (["--methods", ""], "methods: got none"),
+        (["--methods", "fista,admm,fista"], "methods: got 'fista' more than once"),
+        (["--problems", "lasso,lasso"], "problems: got 'lasso' more than once"),
         (["--problems", "lasso,ridge"], "problems: got 'ridge', wanted some of equilibrium-1, "),
         (["--dtype", "float16"], "dtype: got 'float16'"),
         (["--device", "nowhere"], "device: got 'nowhere'"),

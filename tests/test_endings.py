@@ -262,3 +262,33 @@ def test_a_stalled_sample_stays_so_beside_others_that_go_on() -> None:
     assert result.status is Status.STALLED
     assert result.converged.tolist() == [False, True, True, True, True]
     assert 1000 <= result.sample_steps[0] < 10_000 < 25_000 < result.steps
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, np.float32, np.float64])
+@pytest.mark.parametrize("method", [mo.DouglasRachford, mo.ADMM, mo.ChambollePock])
+def test_no_absurd_step_is_found_for_what_has_no_solution(method: Any, dtype: Any) -> None:
+    """Far apart as they are: numbers overflow in trials, of which nobody is to be warned."""
+    for distance in (50.0, 1e6):
+        A, B = mo.NormalCone(mo.Box(0.0, 1.0)), mo.NormalCone(mo.Box(distance, distance + 1.0))
+        start: Any = np.array([0.3, 0.7, -2.0])
+        start = torch.as_tensor(start, dtype=dtype) if isinstance(dtype, torch.dtype) else start.astype(dtype)
+        with np.errstate(over="ignore"):  # of norms in the solve itself
+            result = mo.solve(method("auto"), A, B, start, max_steps=300, warn=False)
+        assert result.status in (Status.STALLED, Status.NON_FINITE)
+        assert result.method.step == 1.0
+        assert "by none of 5 steps tried it converges" in str(result.search)
+        assert min(result.search.trials.values()) == np.inf
+        with pytest.warns(ConvergenceWarning, match="by none of 5 steps tried"):
+            mo.tune(method("auto"), A, B, start)
+
+
+@pytest.mark.parametrize("step", [1.5, "auto"])
+@pytest.mark.parametrize("wrap", [mo.Anderson, mo.Broyden, mo.Halpern])
+def test_leaps_towards_infinity_are_not_taken_for_solutions(wrap: Any, step: Any) -> None:
+    """A linear function has no minimum: where it leads, gaps have one length and points grow by leaps."""
+    for slope in (1.0, 1e-3):
+        b = torch.full((3,), slope, dtype=torch.float64)
+        A = mo.Affine(mo.linear.Zero((3,), (3,), dtype=torch.float64), b)
+        result = mo.solve(wrap(mo.DouglasRachford(step)), A, mo.Subdifferential(mo.L1(slope / 5)), warn=False)
+        assert not result.converged
+        assert result.status in (Status.STALLED, Status.MAX_STEPS)

@@ -12,18 +12,24 @@ from scipy import sparse
 
 import monops
 from monops import (
+    FISTA,
     L1,
     Affine,
+    Anderson,
     Box,
     Dense,
     Diagonal,
     DouglasRachford,
+    FixedPoint,
     ForwardBackward,
     FromScipy,
     Identity,
     PeacemanRachford,
+    Relaxed,
     ReLU,
+    SplittingMethod,
     SquaredL2,
+    Step,
     Subdifferential,
     Tanh,
     equilibrium,
@@ -34,6 +40,7 @@ from monops import (
 from monops.errors import MonopsError
 from monops.functions import LeakyReLU
 from monops.nn import Equilibrium, MonotoneDense
+from monops.testing import check_function, check_monotone_operator
 
 D = torch.float64
 relu, pr = Subdifferential(ReLU()), PeacemanRachford(0.5)
@@ -46,6 +53,18 @@ def A() -> Affine:
 def anything(x: Any) -> Any:
     """x, which the type checker is not to look at."""
     return x
+
+
+class Undecorated(SplittingMethod):
+    """Somebody's own method, to which the decorator was forgotten."""
+
+    step = "auto"
+
+    def prepare(self, A: Any, B: Any) -> Any:
+        return A.resolvent(self.step)
+
+    def advance(self, plan: Any, z: Any) -> Step:
+        return Step(plan(z), z, lambda: z - plan(z))
 
 
 def run(*arguments: Any, **options: Any) -> Any:
@@ -84,8 +103,15 @@ BAD: dict[str, tuple[Any, type[MonopsError], str]] = {
     "NumPy for torch": (lambda: Dense(torch.eye(3))(np.ones(3, np.float32)), errors.DTypeError, r"torch.* float32"),
     "torch for NumPy": (lambda: Dense(np.eye(3))(torch.ones(3, dtype=D)), errors.DTypeError, "float64 .*torch.float64"),
     "a list": (lambda: Dense(np.eye(3))([1.0, 2.0, 3.0]), errors.DTypeError, "float64 arrays, got list"),
-    "a number": (lambda: solve(pr, A(), relu, 0.0), errors.DTypeError, "a torch tensor or a NumPy array, got float"),
-    "integers": (lambda: solve(pr, A(), relu, torch.zeros(6, dtype=torch.int64)), errors.DTypeError, "got torch.int64"),
+    "a number": (run(pr, A(), relu, 0.0), errors.DTypeError, "z0 wants a torch tensor or a NumPy array .*got 0.0"),
+    "a list for z0": (run(pr, A(), relu, [0.0]), errors.DTypeError, r"z0 wants a torch tensor .* got \[0.0\]"),
+    "an empty tuple for z0": (run(pr, A(), relu, ()), errors.DTypeError, r"z0 wants a torch tensor .* got \(\)"),
+    "a result for z0": (
+        lambda: solve(pr, A(), relu, anything(solve(pr, A(), relu))), errors.DTypeError, "`state` of an .* got Result"),
+    "integers": (
+        run(pr, A(), relu, torch.zeros(6, dtype=torch.int64)), errors.DTypeError, r"torch.int64; .* z0.double\(\)"),
+    "device of z0": (
+        run(pr, A(), relu, torch.zeros(6, dtype=D, device="meta")), errors.DeviceError, "on cpu, got a z0 on meta"),
     "half precision": (lambda: Diagonal(torch.ones(3, dtype=torch.float16)), errors.DTypeError, "got torch.float16"),
     "complex": (lambda: Diagonal(np.ones(3, complex)), errors.DTypeError, "float32 or float64 data, got complex128"),
     "dtype of z0": (lambda: solve(pr, A(), relu, torch.zeros(6)), errors.DTypeError, r"z0 .*float64 .*float32"),
@@ -105,21 +131,47 @@ BAD: dict[str, tuple[Any, type[MonopsError], str]] = {
     "step's name": (lambda: DouglasRachford(anything("best")), errors.OptionError, "\"auto\", got 'best'"),
     "step over its bound": (run(ForwardBackward(10.0), A(), relu), errors.StepSizeError, r"\(0, 0\.\d+\).*got 10"),
     "method's name": (run("PeacemanRachford", A(), relu), errors.OptionError, r"SplittingMethod .*got 'Peace"),
-    "method's class": (run(PeacemanRachford, A(), relu), errors.OptionError, "SplittingMethod .*got <class"),
+    "method's class": (
+        run(PeacemanRachford, A(), relu), errors.OptionError,
+        r"SplittingMethod .*got the class PeacemanRachford; .*such as PeacemanRachford\("),
+    "method last": (run(A(), relu, pr), errors.OptionError, "got Affine; the order of arguments is method, A, B, z0"),
+    "method between": (run(pr, pr, A()), errors.OptionError, "A wants .*got Peace.*; the order of arguments is method"),
+    "start for B": (run(pr, A(), torch.zeros(6)), errors.OptionError, "B wants .*; the order of arguments is method"),
+    "step ∞": (lambda: PeacemanRachford(math.inf), errors.StepSizeError, "got inf"),
+    "step NaN": (lambda: PeacemanRachford(math.nan), errors.StepSizeError, "got nan"),
+    "step True": (lambda: PeacemanRachford(True), errors.StepSizeError, "got True"),
+    "method inside": (lambda: Anderson(anything(PeacemanRachford)), errors.OptionError, "Anderson.method .*the class"),
+    "memory": (lambda: Anderson(pr, memory=0), errors.OptionError, "Anderson.memory wants an integer ≥ 1, got 0"),
+    "relaxation": (lambda: Relaxed(pr, anything("1")), errors.OptionError, r"relaxation .*\(0, 2\), got '1'"),
+    "no dataclass": (run(Undecorated(), A(), relu), errors.OptionError, "Undecorated has no field `step`.*@dataclass"),
     "A": (run(pr, Dense(torch.eye(3)), relu), MonopsError, "MonotoneOperator.*Affine|Affine.*MonotoneOperator"),
     "B": (run(pr, A(), ReLU()), MonopsError, "MonotoneOperator.*Subdifferential|Subdifferential.*MonotoneOperator"),
     "M": (lambda: Affine(anything(torch.eye(3))), MonopsError, "LinearOperator|Dense"),
     "f": (lambda: Subdifferential(anything(torch.relu)), MonopsError, "Function"),
     "tol": (run(pr, A(), relu, tol=0.0), errors.OptionError, r"tol .*\(0, ∞\), got 0.0"),
+    "tol is text": (run(pr, A(), relu, tol="1e-6"), errors.OptionError, r"tol .*\(0, ∞\), got '1e-6'"),
+    "tol is True": (run(pr, A(), relu, tol=True), errors.OptionError, r"tol .*got True"),
+    "tol is an array": (run(pr, A(), relu, tol=np.ones(2)), errors.OptionError, r"tol .*got array"),
     "tol is NaN": (run(pr, A(), relu, tol=math.nan), errors.OptionError, r"tol .*\(0, ∞\), got nan"),
     "atol": (run(pr, A(), relu, atol=-1.0), errors.OptionError, r"atol .*\[0, ∞\), got -1.0"),
+    "atol is None": (run(pr, A(), relu, atol=None), errors.OptionError, r"atol .*\[0, ∞\), got None"),
+    "max_steps is True": (run(pr, A(), relu, max_steps=True), errors.OptionError, "max_steps .*got True"),
+    "check_every is text": (run(pr, A(), relu, check_every="3"), errors.OptionError, "check_every .*got '3'"),
+    "callback": (run(pr, A(), relu, callback=3), errors.OptionError, "callback wants a function .*Progress, got 3"),
+    "backward_tol": (
+        lambda: equilibrium(pr, A(), relu, backward_tol=anything("x")), errors.OptionError, "backward_tol .*got 'x'"),
+    "warm": (lambda: equilibrium(pr, A(), relu, warm=anything({})), errors.OptionError, r"warm .*WarmStart.*got \{\}"),
     "max_steps": (run(pr, A(), relu, max_steps=0), errors.OptionError, "max_steps .*≥ 1, got 0"),
     "max_steps is no integer": (run(pr, A(), relu, max_steps=10.5), MonopsError, "max_steps .*10.5"),
     "check_every": (run(pr, A(), relu, check_every=-3), errors.OptionError, "check_every .*≥ 1, got .*-3"),
     "tol of tune": (lambda: tune(pr, A(), relu, tol=-1.0), errors.OptionError, "tol .*got -1.0"),
     "max_steps of tune": (lambda: tune(pr, A(), relu, max_steps=0), errors.OptionError, "max_steps .*got .*0"),
     "samples of tune": (lambda: tune(pr, A(), relu, samples=0), errors.OptionError, "samples .*0"),
-    "method of tune": (lambda: tune(anything("pr"), A(), relu), errors.OptionError, "method with a step, got 'pr'"),
+    "method of tune": (lambda: tune(anything("pr"), A(), relu), errors.OptionError, "SplittingMethod .*got 'pr'"),
+    "method without a step": (lambda: tune(FixedPoint(), A(), relu), errors.OptionError, "FixedPoint has no step"),
+    "steps to check": (lambda: check_function(ReLU(), steps=()), errors.OptionError, r"one step size.*got \(\)"),
+    "steps to check at": (
+        lambda: check_monotone_operator(relu, steps=()), errors.OptionError, r"at least one step size.*got \(\)"),
     "method of equilibrium": (lambda: equilibrium(anything("pr"), A(), relu), errors.OptionError, "got 'pr'"),
     "no start": (run(pr, relu, relu), errors.OptionError, "give z0"),
     "singular": (lambda: Dense(-torch.eye(3)).resolvent(1.0), errors.SingularError, r"I \+ 1·op, .*Dense.*singular"),
@@ -151,6 +203,27 @@ def test_bad_input_is_named(what: str) -> None:
     make, error, match = BAD[what]
     with pytest.raises(error, match=match):
         make()
+
+
+@pytest.mark.parametrize(
+    "steps", [100, np.int64(100), np.uint8(100), torch.tensor(100)], ids=lambda n: type(n).__name__
+)
+def test_integers_of_every_library_are_numbers_of_steps(steps: Any) -> None:
+    result = solve(pr, A(), relu, max_steps=steps, check_every=steps)
+    assert result.steps == 100
+    assert type(result.steps) is int
+
+
+def test_what_is_solved_can_be_tuned_for() -> None:
+    """Without B, from a state with several members, and with steps that NumPy made."""
+    method = FISTA("auto")
+    smooth = Affine(Dense(torch.diag(torch.tensor([1.0, 4.0])), symmetric=True), torch.ones(2))
+    result = solve(method, smooth)
+    assert isinstance(result.state, tuple)
+    for B, z0 in ((None, None), (None, result.state), (relu, result.state)):
+        assert isinstance(tune(method, smooth, B, z0).step, float)
+    assert tune(FISTA("auto"), smooth) == result.method
+    assert isinstance(tune(PeacemanRachford(anything(np.float32(0.5))), smooth).step, float)
 
 
 def test_an_array_on_the_left_reaches_the_operator() -> None:

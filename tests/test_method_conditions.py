@@ -74,8 +74,8 @@ TALL = Dense(torch.ones(3, 2))
         (lambda: Relaxed(PeacemanRachford(), 2.0), OptionError, r"\(0, 2\), got 2"),
         (lambda: Relaxed(3.0), OptionError, "wants a SplittingMethod"),  # type: ignore[arg-type]
         (lambda: Halpern(PeacemanRachford(), restart=1.0), OptionError, "restart"),
-        (lambda: Anderson(PeacemanRachford(), memory=0), OptionError, "memory ≥ 1, got 0"),
-        (lambda: Broyden(PeacemanRachford(), memory=0), OptionError, "memory ≥ 1, got 0"),
+        (lambda: Anderson(PeacemanRachford(), memory=0), OptionError, "memory wants an integer ≥ 1, got 0"),
+        (lambda: Broyden(PeacemanRachford(), memory=0), OptionError, "memory wants an integer ≥ 1, got 0"),
         (lambda: FixedPoint(0.0), OptionError, r"\(0, 1\], got 0"),
         (lambda: AdaptiveForwardBackward(0.0), OptionError, "first_step"),
         (lambda: ProjectiveSplitting(-1.0), OptionError, r"\(0, ∞\)"),

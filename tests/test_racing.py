@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cases import draw_of, libraries
 
 import monops as mo
 from monops import Status, compare
@@ -14,6 +15,7 @@ from monops.errors import NotConvergedError, OptionError
 from monops.linear import Dense
 from monops.monotone import Affine, MonotoneSum, Precomposed, Subdifferential
 from monops.testing.catalogue import METHODS
+from monops.trials import Comparison
 
 
 def monotone(n: int = 12, batch: int = 5) -> tuple[Any, Any]:
@@ -144,6 +146,32 @@ def test_a_comparison_is_drawn() -> None:
     assert np.shape(panels[0].lines[0].get_xydata()) == (len(result.rows[0].steps), 2)
 
 
+def test_linear_rates_are_drawn_as_straight_lines_and_very_different_lengths_still_seen() -> None:
+    methods = [mo.PeacemanRachford(0.5), mo.DouglasRachford(0.5), mo.DouglasRachford(0.005)]
+    for compared, scale in ((methods[:2], "linear"), (methods, "log")):
+        steps = compare(compared, monotone(), repeats=1, tol=1e-8).plot().axes[0]
+        assert (steps.get_xscale(), steps.get_yscale()) == (scale, "log")
+
+
+@libraries
+def test_an_empty_batch_and_a_nan_are_shown_and_drawn(kind: str) -> None:
+    M = draw_of(kind).put(np.array([[2.0, -1.0], [1.0, 2.0]]))
+    for b, status in ((np.zeros((0, 2)), Status.CONVERGED), (np.full(2, np.nan), Status.NON_FINITE)):
+        problem = Affine(Dense(M), draw_of(kind).put(b)), Subdifferential(mo.ReLU())
+        result = compare([mo.PeacemanRachford(0.5), mo.FISTA(0.1)], problem, repeats=1)
+        assert result.rows[0].status is status
+        assert status.name in result.table()
+        assert result.plot()._repr_png_().startswith(b"\x89PNG")
+        if status is Status.CONVERGED:
+            assert mo.choose([mo.PeacemanRachford(0.5)], *problem).name == "PeacemanRachford"
+
+
+def test_no_trials_cannot_be_drawn() -> None:
+    assert "problem  method" in Comparison((), None).table()
+    with pytest.raises(OptionError, match="no trials cannot be drawn"):
+        Comparison((), None).plot()
+
+
 def test_each_dtype_has_a_tolerance_of_its_own() -> None:
     A, B = monotone()
     single = Affine(Dense(A.linear.matrix.float()), A.b.float()), B
@@ -171,9 +199,14 @@ def test_numpy_and_methods_that_diverge() -> None:
     assert bad.status is not Status.CONVERGED
 
 
-def test_methods_of_one_class_have_names_of_their_own() -> None:
-    result = compare([mo.PeacemanRachford(0.5), mo.PeacemanRachford(0.1)], monotone(), repeats=1)
-    assert [row.method for row in result.rows] == ["PeacemanRachford", "PeacemanRachford (2)"]
+def test_methods_of_one_class_are_named_by_what_differs() -> None:
+    PR = mo.PeacemanRachford
+    methods = [PR(0.5), PR(0.1), PR(0.1), mo.DouglasRachford(0.5), mo.Anderson(PR(0.5)), mo.Anderson(PR(0.5), memory=3)]
+    result = compare(methods, monotone(), repeats=1)
+    assert [row.method for row in result.rows] == [
+        "PeacemanRachford(step=0.5)", "PeacemanRachford(step=0.1)", "PeacemanRachford(step=0.1) #2", "DouglasRachford",
+        "Anderson(memory=10)", "Anderson(memory=3)",
+    ]  # fmt: skip
 
 
 def test_the_choice_is_by_measured_time_and_says_so() -> None:
@@ -199,7 +232,15 @@ def test_no_method_to_choose() -> None:
     ("methods", "problems", "message"),
     [
         ([], (1, 2), "at least one SplittingMethod"),
-        (["PR"], (1, 2), "wants SplittingMethods"),
+        (["PR"], (1, 2), "each of methods wants a SplittingMethod .*got 'PR'"),
+        ("PR", (1, 2), "SplittingMethods by name, or a list of them, got 'PR'"),
+        (None, (1, 2), "or a list of them, got None"),
+        ({"PR": None}, (1, 2), r"methods\['PR'\] wants a SplittingMethod"),
+        ({1: mo.PeacemanRachford(1.0)}, monotone(), "names of methods want to be strings, got 1; write '1'"),
+        ([mo.PeacemanRachford(1.0)], {0.5: monotone()}, "names of problems want to be strings, got 0.5"),
+        ([mo.PeacemanRachford(1.0)], [monotone(), monotone()], r"several problems want names, as in \{'problem': \(A"),
+        ([mo.PeacemanRachford(1.0)], (), r"a problem is a tuple \(A, B\) .*got \(\)"),
+        ([mo.PeacemanRachford(1.0)], {"one": monotone(), "two": (1, 2)}, "problem 'two': A wants a MonotoneOperator"),
         ([mo.PeacemanRachford(1.0)], {}, r"at least one \(A, B\)"),
         ([mo.PeacemanRachford(1.0)], {"x": 3}, r"a problem is a tuple \(A, B\)"),
         ([mo.PeacemanRachford(1.0)], (1, 2), "A wants a MonotoneOperator"),

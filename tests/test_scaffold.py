@@ -52,7 +52,7 @@ def test_bad_names_are_refused(tmp_path: Path, name: str) -> None:
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["torch", "Json", "monops", "step", "splitting-method", "test-mine"])
+@pytest.mark.parametrize("name", ["torch", "Json", "monops", "step", "splitting-method", "test-mine", "conftest"])
 def test_names_that_hide_something_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(OptionError, match="NAME: got"):
         new_method(name, tmp_path)

@@ -30,6 +30,7 @@ from monops import (
     Subdifferential,
     Tanh,
     error_bound,
+    search_step,
     solve,
     tune,
 )
@@ -253,6 +254,8 @@ def test_tuning_finds_a_step_near_the_best(kind: str) -> None:
     assert chosen.status is Status.CONVERGED
     forward = tune(ForwardBackward("auto"), A, B)
     assert 0 < forward.step < 2 * A.cocoercivity
+    again = search_step(ForwardBackward("auto"), A, B, chosen.point, tol=1e-4)
+    assert again.trials[again.start] == 1.0, "from a solution one step is enough"
 
 
 @libraries

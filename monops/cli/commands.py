@@ -12,8 +12,15 @@ from rich.text import Text
 
 from monops import data
 from monops.checkpoint import remove_partial
-from monops.cli.display import TrainingProgress, checks_table, comparison_tables, figures_table, warnings_on
-from monops.cli.files import require_writable, write_json
+from monops.cli.display import (
+    TrainingProgress,
+    checks_table,
+    comparison_tables,
+    figures_table,
+    warnings_on,
+    wide_console,
+)
+from monops.cli.files import require_writable, write_json, writing
 from monops.data import Dataset
 from monops.errors import OptionError
 from monops.models import METHODS
@@ -43,17 +50,17 @@ StepSize = Annotated[
 ]
 Tolerance = Annotated[
     float | None,
-    typer.Option(help="Relative residual at which a solve ends.", show_default="0.01"),
+    typer.Option(help="Relative residual in (0, 1) at which a solve ends.", show_default="0.01"),
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(help="Of the initial weights and of the order of the images.", show_default="0"),
+    typer.Option(help="Of the initial weights and of the order of the images, ≥ 0.", show_default="0"),
 ]
 Device = Annotated[str | None, typer.Option(help="Torch device: cpu, cuda, cuda:1, …", show_default="cpu")]
 DType = Annotated[str | None, typer.Option("--dtype", help="float32 or float64.", show_default="float32")]
 Threads = Annotated[
     int | None,
-    typer.Option(help="CPU threads; their number can change the last bits.", show_default="1"),
+    typer.Option(help="CPU threads, ≥ 1; their number can change the last bits.", show_default="1"),
 ]
 Resume = Annotated[
     Path | None,
@@ -64,12 +71,16 @@ Resume = Annotated[
     ),
 ]
 Model = Annotated[str | None, typer.Option(help=f"One of {', '.join(KINDS)}.", show_default="dense")]
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file.")]
+Json = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write all figures to this file; its folder is made.")
+]
 
 
 def _epochs(dataset: str) -> Any:
     defaults = sorted({options.epochs for (name, _), options in DEFAULTS.items() if name == dataset})
-    return typer.Option(help="How often to go through the training part.", show_default=" or ".join(map(str, defaults)))
+    return typer.Option(
+        help="How often to go through the training part, ≥ 1.", show_default=" or ".join(map(str, defaults))
+    )
 
 
 def _out(dataset: str) -> Any:
@@ -135,8 +146,7 @@ def verify(
     """
     from monops.verification import verify as compare
 
-    if dtype not in DTYPES:
-        raise OptionError(f"dtype: got {dtype!r}, wanted one of {', '.join(DTYPES)}")
+    check_choice("dtype", dtype, DTYPES)
     check_device(device or "cpu")
     if json_file is not None:
         require_writable("--json", json_file, folder=False)
@@ -150,6 +160,7 @@ def verify(
     console.print(checks_table(report))
     if json_file is not None:
         write_json(json_file, {"device": device or "cpu", "dtype": dtype, **report.to_dict()})
+        console.print(Text(f"wrote {json_file}"), soft_wrap=True)
     if not report.passed:
         raise typer.Exit(1)
 
@@ -158,13 +169,21 @@ def verify(
 def bench(
     methods: Annotated[
         str | None,
-        typer.Option(metavar="NAME,NAME,…", help="Splitting methods.", show_default="all that take the problem"),
+        typer.Option(
+            metavar="NAME,NAME,…",
+            help="Splitting methods, such as douglas-rachford,fista; an unknown name lists them all.",
+            show_default="all that take the problem",
+        ),
     ] = None,
-    problems: Annotated[str | None, typer.Option(metavar="NAME,NAME,…", show_default="all")] = None,
+    problems: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME,…", help="Some of those above.", show_default="all")
+    ] = None,
     device: Device = None,
     dtype: DType = None,
-    tol: Annotated[float, typer.Option(help="Relative residual at which a solve ends.")] = 1e-4,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw residuals into this PNG file.")] = None,
+    tol: Annotated[float, typer.Option(help="Relative residual > 0 at which a solve ends.")] = 1e-4,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw residuals into this PNG file; its folder is made.")
+    ] = None,
     json_file: Json = None,
 ) -> None:
     """Compare splitting methods on fixed problems: steps, operator calls and measured time.
@@ -182,7 +201,7 @@ def bench(
             require_writable(option, path, folder=False)
     if plot is not None:
         from monops import plots  # here, so that what is missing is said before the work
-    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    console, errors = wide_console(), Console(stderr=True, highlight=False)
     chosen = _listed(methods) if methods is not None else tuple(benchmarks.METHODS)
     with warnings_on(errors), console.status("comparing") as status:
         result = benchmarks.run(
@@ -193,12 +212,15 @@ def bench(
             tol=tol,
             progress=lambda name: status.update(f"comparing {name}"),
         )
-    for shown in comparison_tables(result, refusals=methods is not None):
+    for shown in comparison_tables(result, refusals=methods is not None, console=console):
         console.print(shown)
     if plot is not None:
-        plots.save(result.plot(), plot)
+        with writing("--plot", plot):
+            plots.save(result.plot(), plot)
     if json_file is not None:
         write_json(json_file, {"device": device or "cpu", "dtype": precision, **result.to_dict()})
+    for path in filter(None, (plot, json_file)):
+        console.print(Text(f"wrote {path}"), soft_wrap=True)
 
 
 @app.command("new-method")

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,9 @@ from monops.trials import Comparison
 _MEANS = (
     "loss {loss:.4f}  accuracy {train_accuracy:.2%}  forward {forward_steps:.1f}  backward {backward_steps:.1f} steps"
 )
+
+
+WIDE = 1000
 
 
 class TrainingProgress:
@@ -118,14 +122,32 @@ def checks_table(report: Report) -> Table:
     return table
 
 
-def comparison_tables(result: Comparison, refusals: bool) -> Iterator[Table | Text]:
+def comparison_tables(result: Comparison, refusals: bool, console: Console) -> Iterator[Table | Text]:
     """A table for each problem with one row a method, the fastest in bold; then what else there is to say.
 
     Args:
         result: the measurements.
         refusals: whether to show why a method refused a problem, or only how many did.
+        console: where to; on a narrow terminal the seconds a step and before the first one are left out.
     """
-    heads, *lines = result.cells()
+    tables = list(_tables(result, refusals, result.cells()))
+    unbounded = console.options.update(width=WIDE)
+    widest = max(
+        (Measurement.get(console, unbounded, shown).maximum for shown in tables if isinstance(shown, Table)), default=0
+    )
+    if widest > console.width:
+        tables = list(_tables(result, refusals, [(*line[:6], *line[8:]) for line in result.cells()]))
+    yield from tables
+
+
+def wide_console() -> Console:
+    """Standard output; as wide as its lines are where it is no terminal, so that a file has no broken ones."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDE)
+
+
+def _tables(result: Comparison, refusals: bool, cells: list[tuple[str, ...]]) -> Iterator[Table | Text]:
+    heads, *lines = cells
     best = list(result.fastest().values())
     for problem in dict.fromkeys(row.problem for row in result.rows):
         table = Table(title=problem, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,17 @@ def require_writable(option: str, path: Path, folder: bool) -> None:
 
 
 def write_json(path: Path, figures: dict[str, Any]) -> None:
-    """Write figures whole or not at all, and make the folder for them."""
+    """Write figures whole or not at all."""
     text = json.dumps(figures, indent=2, allow_nan=False) + "\n"
+    with writing("--json", path):
+        write_atomically(path, lambda file: file.write(text.encode()))
+
+
+@contextmanager
+def writing(option: str, path: Path) -> Iterator[None]:
+    """Make the folder for `path`, and name the option that asked for it where it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: file.write(text.encode()))
+        yield
     except OSError as error:
-        raise OptionError(f"--json: {path} cannot be written: {error}") from error
+        raise OptionError(f"{option}: {path} cannot be written: {error}") from error

@@ -52,11 +52,7 @@ class LInf(Function):
     def prox(self, x: Array, step: float) -> Array:
         step = require_step(step, self, "prox")
         height = self._height(self._admit(x), step)[0]
-        flat = flatten_trailing(x, self.axes)
-        xp = namespace(x)
-        # Not by clip alone, whose derivative in the height would be lost on either library's account.
-        cut = xp.where(flat > 0, height, -height)
-        return xp.where(abs(flat) > height, cut, flat).reshape(x.shape)
+        return clip(flatten_trailing(x, self.axes), -height, height).reshape(x.shape)
 
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:
         step = require_step(step, self, "prox_derivative")

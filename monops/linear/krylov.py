@@ -72,7 +72,9 @@ class Krylov(Around):
             worst = float((residual / namespace(b).clip(target, epsilon(b.dtype) ** 4, None)).max())
             raise NotConvergedError(
                 f"Krylov resolvent of {self.op.signature}: residual still {worst:.1e} × its tolerance after "
-                f"{self.max_steps} products; raise max_steps or tol, or give the operator more structure"
+                f"{self.max_steps} products; with a smaller step than {self.step:g} fewer are needed; methods such as "
+                f"ForwardBackwardForward need no resolvent of A; for an operator of your own, define its `resolvent`, "
+                f"such as Krylov(self, step, tol=1e-6, max_steps=10_000)"
             )
         return x
 

@@ -29,7 +29,7 @@ class Resolvent(ABC):
         return None
 
     def __getstate__(self) -> dict[str, Any]:
-        # For pickling and copies: what is kept are functions, of which neither can be made.
+        """What is pickled: all but the functions kept in `_memo`, which are made anew when needed."""
         return {name: value for name, value in self.__dict__.items() if name != "_memo"}
 
     def reflected(self) -> Resolvent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +14,12 @@ from monops.functions import Function, ReLU
 from monops.implicit import WarmStart, equilibrium
 from monops.monotone import Affine, Subdifferential
 from monops.nn.base import MonotoneLinear
+from monops.options import require_integer, require_number
 from monops.result import Result, Status
 from monops.solver import warn_of
 from monops.splitting import PeacemanRachford, SplittingMethod
-from monops.tuning import check_options, tune
+from monops.splitting.base import require_method
+from monops.tuning import search_step
 
 
 class Equilibrium(nn.Module):
@@ -82,11 +83,11 @@ class Equilibrium(nn.Module):
             raise OptionError(f"linear wants a MonotoneLinear such as MonotoneDense(4, 8), got {linear!r}")
         if not isinstance(activation, Function):
             raise OptionError(f"activation wants a Function such as ReLU(), got {activation!r}")
-        if not isinstance(method, SplittingMethod):
-            raise OptionError(f"method wants a SplittingMethod such as PeacemanRachford(), got {method!r}")
-        check_options(tol, 0.0, max_steps, check_every)
-        if backward_tol is not None and not 0 < backward_tol < math.inf:
-            raise OptionError(f"backward_tol wants a number in (0, ∞), got {backward_tol}")
+        require_method("method", method)
+        require_number("tol", tol)
+        if backward_tol is not None:
+            require_number("backward_tol", backward_tol)
+        max_steps, check_every = require_integer("max_steps", max_steps), require_integer("check_every", check_every)
         self.linear = linear
         self.activation = activation
         self.method = method
@@ -143,7 +144,7 @@ class Equilibrium(nn.Module):
             return None
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             A, B = self.problem(x)
-            self.method = tune(self.method, A.factored(), B, tol=self.options["tol"])
+            self.method = search_step(self.method, A.factored(), B, tol=self.options["tol"]).method
         return float(self.method.step)
 
     def extra_repr(self) -> str:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from monops.arrays import Array, epsilon, namespace, norm
-from monops.errors import OptionError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
-from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.splitting.base import SplittingMethod, Step, StepSize, require_method
 from monops.splitting.state import State, pack, require_unknowns, unpack
 
 # A smaller share of the method's own step is not tried.
@@ -75,9 +74,7 @@ class Accelerated(SplittingMethod):
     method: SplittingMethod
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, SplittingMethod):
-            name = type(self).__name__
-            raise OptionError(f"{name} wants a SplittingMethod such as PeacemanRachford(), got {self.method!r}")
+        require_method(f"{type(self).__name__}.method", self.method)
 
     @property
     def step(self) -> StepSize:  # type: ignore[override]

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from monops.arrays import Array, detach, device_of, full, is_torch, namespace, norm, to_numpy
-from monops.errors import OptionError, StepSizeError
+from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
+from monops.options import require_number
 from monops.splitting.base import SplittingMethod, Step
 from monops.splitting.parts import require_gradient
 
@@ -58,8 +59,7 @@ class AdaptiveForwardBackward(SplittingMethod):
     allow_unproven: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.first_step < math.inf:
-            raise OptionError(f"AdaptiveForwardBackward wants first_step in (0, ∞), got {self.first_step}")
+        require_number("AdaptiveForwardBackward.first_step", self.first_step)
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         if not self.allow_unproven:

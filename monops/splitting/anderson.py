@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monops.arrays import Array, epsilon, flatten_trailing, namespace
-from monops.errors import OptionError
+from monops.options import require_integer
 from monops.splitting.accelerated import Accelerated, Plan
 
 
@@ -45,8 +45,7 @@ class Anderson(Accelerated):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (isinstance(self.memory, int) and self.memory >= 1):
-            raise OptionError(f"Anderson wants a memory ≥ 1, got {self.memory!r}")
+        require_integer("Anderson.memory", self.memory)
 
     def remember(self, z: Array) -> Any:
         return 0, z, z, ((0 * z, 0 * z),) * self.memory

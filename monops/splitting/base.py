@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 from monops.arrays import Array, require_step
 from monops.errors import ConditionError, OptionError, StepSizeError
 from monops.monotone import MonotoneOperator
+from monops.options import shown
 from monops.signatures import require_signatures
 from monops.splitting.state import State
 
@@ -102,7 +103,18 @@ class SplittingMethod(ABC):
         return step
 
     def with_step(self, step: StepSize) -> Self:
-        """The same method with another step size."""
+        """The same method with another step size.
+
+        Raises:
+            OptionError: the method is no dataclass with a field `step`.
+        """
+        name = type(self).__name__
+        fields: Any = dataclasses.fields(self) if dataclasses.is_dataclass(self) else ()
+        if not any(field.name == "step" and field.init for field in fields):
+            raise OptionError(
+                f"{name} has no field `step` to be given another number, as a search for the step does: write "
+                f"@dataclass(frozen=True) above the class and `step: float = 1.0` in it, or define {name}.with_step"
+            )
         return dataclasses.replace(self, step=step)  # type: ignore[type-var]
 
     def start(self, plan: Any, z0: Array) -> State:
@@ -188,3 +200,15 @@ class SplittingMethod(ABC):
         if self.step == "auto":
             raise StepSizeError(f'{type(self).__name__}: "auto" is resolved by solve; prepare wants a number')
         return float(self.step)
+
+
+def require_method(name: str, method: Any) -> None:
+    """Raise an `OptionError`, in which the argument is called `name`, unless `method` is a splitting method."""
+    if isinstance(method, SplittingMethod):
+        return
+    advice = ""
+    if isinstance(method, type) and issubclass(method, SplittingMethod):
+        advice = f"; an object of it is wanted, such as {method.__name__}(…)"
+    elif name == "method" and isinstance(method, MonotoneOperator):
+        advice = "; the order of arguments is method, A, B, z0"
+    raise OptionError(f"{name} wants a SplittingMethod such as PeacemanRachford(), got {shown(method)}{advice}")

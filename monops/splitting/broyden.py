@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from monops.arrays import Array, known_true, namespace
-from monops.errors import OptionError
+from monops.options import require_integer
 from monops.splitting.accelerated import Accelerated, Plan
 from monops.splitting.state import per_sample
 
@@ -44,8 +44,7 @@ class Broyden(Accelerated):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (isinstance(self.memory, int) and self.memory >= 1):
-            raise OptionError(f"Broyden wants a memory ≥ 1, got {self.memory!r}")
+        require_integer("Broyden.memory", self.memory)
 
     def remember(self, z: Array) -> Any:
         return -1, z, z, ((0 * z, 0 * z),) * self.memory

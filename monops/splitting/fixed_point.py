@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from monops.arrays import Array
-from monops.errors import OptionError
 from monops.monotone import MonotoneOperator, Resolvent
+from monops.options import require_number
 from monops.splitting.base import SplittingMethod, Step
 from monops.splitting.rates import Facts, forward_factor
 
@@ -38,8 +38,7 @@ class FixedPoint(SplittingMethod):
     damping: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.damping <= 1:
-            raise OptionError(f"FixedPoint wants a damping in (0, 1], got {self.damping}")
+        require_number("FixedPoint.damping", self.damping, 0, 1, closed="]")
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
         return A, B.resolvent(1.0)

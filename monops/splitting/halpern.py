@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from monops.arrays import Array, device_of, full, namespace, norm
-from monops.errors import OptionError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
-from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.options import require_number
+from monops.splitting.base import SplittingMethod, Step, StepSize, require_method
 from monops.splitting.state import State, pack, require_unknowns, unpack
 
 
@@ -54,10 +54,9 @@ class Halpern(SplittingMethod):
     restart: float | None = 0.5
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, SplittingMethod):
-            raise OptionError(f"Halpern wants a SplittingMethod such as DouglasRachford(), got {self.method!r}")
-        if self.restart is not None and not 0 < self.restart < 1:
-            raise OptionError(f"Halpern wants restart in (0, 1), or None, got {self.restart}")
+        require_method("Halpern.method", self.method)
+        if self.restart is not None:
+            require_number("Halpern.restart (or None)", self.restart, 0, 1)
 
     @property
     def step(self) -> StepSize:  # type: ignore[override]

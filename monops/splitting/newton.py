@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from monops.arrays import Array, cast, known_true, namespace, norm
-from monops.errors import NotConvergedError, SingularError
+from monops.errors import NotConvergedError, OptionError, SingularError
 from monops.linear import Dense, Diagonal, Identity, LinearOperator
+from monops.options import shown
 from monops.splitting.accelerated import Accelerated, Plan
 from monops.splitting.base import SplittingMethod, StepSize
 from monops.splitting.douglas_rachford import DouglasRachford
@@ -45,10 +46,16 @@ class SemismoothNewton(Accelerated):
         True
     """
 
-    method: SplittingMethod = field(init=False)
+    method: SplittingMethod = field(init=False, repr=False)
     step: StepSize = 1.0
 
     def __post_init__(self) -> None:
+        if isinstance(self.step, SplittingMethod):
+            raise OptionError(
+                f"SemismoothNewton wraps no method, it is built on DouglasRachford: write SemismoothNewton(1.0), got "
+                f"{shown(self.step)}"
+            )
+        SplittingMethod.__post_init__(self)
         object.__setattr__(self, "method", DouglasRachford(self.step))
 
     def with_step(self, step: StepSize) -> SemismoothNewton:

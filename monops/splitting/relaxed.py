@@ -9,7 +9,8 @@ from typing import Any
 from monops.arrays import Array
 from monops.errors import ConditionError, OptionError
 from monops.monotone import MonotoneOperator
-from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.options import require_number
+from monops.splitting.base import SplittingMethod, Step, StepSize, require_method
 from monops.splitting.state import State, each
 
 
@@ -43,10 +44,8 @@ class Relaxed(SplittingMethod):
     relaxation: float = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, SplittingMethod):
-            raise OptionError(f"Relaxed wants a SplittingMethod such as PeacemanRachford(), got {self.method!r}")
-        if not 0 < self.relaxation < 2:
-            raise OptionError(f"Relaxed wants a relaxation in (0, 2), got {self.relaxation}")
+        require_method("Relaxed.method", self.method)
+        require_number("Relaxed.relaxation", self.relaxation, 0, 2)
 
     @property
     def gap_is_step(self) -> bool:  # type: ignore[override]

@@ -15,7 +15,7 @@ from monops import tree
 from monops.arrays import Array, DType, epsilon, is_torch, namespace, norm, to_numpy
 from monops.errors import NotSingleValuedError, StepSizeError
 from monops.functions import Function
-from monops.testing.laws import BrokenLaw, Laws, derivative_law, inner, loop_over_batch
+from monops.testing.laws import BrokenLaw, Laws, derivative_law, inner, loop_over_batch, require_steps
 
 STEPS = (0.1, 1.0, 7.0)
 
@@ -55,11 +55,13 @@ def check_function(
 
     Raises:
         BrokenLaw: an `AssertionError` which says what broke, at which step, by how much.
+        OptionError: `steps` is empty, or holds something else than numbers in (0, ∞).
 
     Example:
         >>> from monops import L1
         >>> check_function(L1(0.3))
     """
+    require_steps(steps)
     if samples is None and dtype is None:
         for library in _libraries(f):
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,8 @@ import numpy as np
 
 from monops import tree
 from monops.arrays import Array, DType, Shape, device_of, epsilon, is_torch, namespace, to_numpy
-from monops.errors import MonopsError
+from monops.errors import MonopsError, OptionError
+from monops.options import require_number, shown
 from monops.testing.catalogue import Draw
 
 
@@ -145,3 +146,11 @@ def derivative_law(laws: Laws, law: str, function: Any, slope: Array, x: Array, 
 def loop_over_batch(function: Any, x: Array) -> Array:
     """`function` on each sample of x (k, *domain) alone, stacked."""
     return namespace(x).stack([function(x[i]) for i in range(len(x))])
+
+
+def require_steps(steps: Any) -> None:
+    """Raise an `OptionError` unless these are step sizes, at least one: with none, nothing would be checked."""
+    if isinstance(steps, str) or not isinstance(steps, Sequence | np.ndarray) or not len(steps):
+        raise OptionError(f"steps wants at least one step size, such as (0.1, 1.0), got {shown(steps)}")
+    for step in steps:
+        require_number("each of steps", step)

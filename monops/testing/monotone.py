@@ -12,7 +12,7 @@ from monops.arrays import Array, DType, Shape, is_torch, namespace, norm, to_num
 from monops.errors import NoResolventError, NotSingleValuedError, StepSizeError
 from monops.linear import LinearOperator
 from monops.monotone import MonotoneOperator, Resolvent
-from monops.testing.laws import Laws, derivative_law, inner, loop_over_batch
+from monops.testing.laws import Laws, derivative_law, inner, loop_over_batch, require_steps
 
 STEPS = (0.2, 1.0, 4.0)
 # Up to this many unknowns, claims are checked in the direction that is worst for them.
@@ -53,11 +53,13 @@ def check_monotone_operator(
 
     Raises:
         BrokenLaw: an `AssertionError` which says what broke, at which step, by how much.
+        OptionError: `steps` is empty, or holds something else than numbers in (0, ∞).
 
     Example:
         >>> from monops import ReLU, Subdifferential
         >>> check_monotone_operator(Subdifferential(ReLU()))
     """
+    require_steps(steps)
     like = A.zero() if samples is None else samples
     laws = Laws.of(A, seed, dtype if like is None else like.dtype, getattr(like, "device", None), tol)
     domain = domain if A.domain is None else A.domain
