@@ -94,3 +94,29 @@ def test_a_method_that_writes_to_its_start_spoils_no_problem_for_others() -> Non
     with pytest.raises(BrokenLaw, match="left untouched"):
         check_splitting_method(Impolite("auto"))
     assert all((problem.b == before[name]).all() for name, problem in random_problems(0, "monotone").items())
+
+
+class MyForwardBackward(mo.SplittingMethod):
+    """As somebody would write it, who knows of no base class but one."""
+
+    def __init__(self, step: Any = "auto") -> None:
+        self.step = step
+
+    def with_step(self, step: Any) -> Any:
+        return MyForwardBackward(step)
+
+    def prepare(self, A: Any, B: Any) -> Any:
+        return A, B.resolvent(self.require_step_below(lambda: (2 * A.cocoercivity, "which is (0, 2β)")))
+
+    def advance(self, plan: Any, z: Any) -> mo.Step:
+        A, J_B = plan
+        y = J_B(z - self.step * A.apply(z))
+        return mo.Step(y, y, lambda: (z - y) / self.step - A.apply(z) + A.apply(y))
+
+    def best_step(self, m: float, L: float) -> float:
+        return m / L**2
+
+
+def test_rounding_may_move_the_look_at_which_a_sample_is_done() -> None:
+    """So it does here in the problem with Softplus."""
+    check_splitting_method(mo.Anderson(MyForwardBackward()), dtypes=(torch.float64,))

@@ -25,6 +25,8 @@ from monops.testing.problems import Problem, kind_for, random_problems
 
 # The functions that are tried in each dtype; the others in the first one.
 OFTEN = ("ReLU", "L1 (SoftThreshold)", "Tanh")
+# After how many steps each solve looks at its residual.
+LOOK = 10
 DTYPES: tuple[DType, ...] = (torch.float64, torch.float32, np.float64, np.float32)
 
 
@@ -105,8 +107,9 @@ def _solution(laws: Laws, method: SplittingMethod, problem: Problem, max_steps: 
     A, B = problem.operators(laws.draw)
     want, tol = problem.solution, laws.tol
     start = laws.normal(*problem.b.shape)
+    options: dict[str, Any] = {"tol": tol, "max_steps": max_steps, "check_every": LOOK, "warn": False}
     with laws.untouched(start):
-        result = solve(method, A, B, start, tol=tol, max_steps=max_steps, warn=False)
+        result = solve(method, A, B, start, **options)
     laws.true(
         f"it converges within {max_steps} steps",
         result.status is Status.CONVERGED,
@@ -122,12 +125,17 @@ def _solution(laws: Laws, method: SplittingMethod, problem: Problem, max_steps: 
     rounding = 100 * epsilon(start.dtype) * size
     laws.at_most("error_bound bounds the error", error, result.error_bound + rounding, on)
     for i in (0, len(want) - 1):
-        one = solve(result.method, *problem.operators(laws.draw, i), start[i], tol=tol, max_steps=max_steps, warn=False)
+        one = solve(result.method, *problem.operators(laws.draw, i), start[i], **options)
         laws.same_kind("a single problem has a single solution", one.point, start[i], tuple(start.shape[1:]), on)
+        both = np.array([one.steps, result.sample_steps[i]])
+        # Rounding may move the step at which a residual falls below the tolerance: then both are as right as they say.
+        apart = 0.0 if both[0] == both[1] else one.error_bound + result.error_bound[i]
+        difference = np.linalg.norm(to_numpy(result.point[i]) - to_numpy(one.point))
         law = "a sample of a batch is solved as if alone"
-        laws.equal(law, result.point[i], one.point, on, scale=float(size[i]), slack=10)
+        laws.at_most(law, difference, 10 * tol * max(size[i], np.linalg.norm(to_numpy(one.point))) + apart, on)
         if not method.couples_samples:
-            laws.at_most("a sample takes as many steps as if alone", abs(one.steps - result.sample_steps[i]), 5, on)
+            law = f"a sample takes as many steps as if alone, up to one look ({LOOK} steps) and a tenth"
+            laws.at_most(law, abs(both[0] - both[1]), LOOK + 0.1 * both.max(), on)
     again = solve(result.method, A, B, result.state, tol=2 * tol, check_every=1, warn=False)
     laws.at_most("its state continues the solve", again.steps, 2, on)
 
