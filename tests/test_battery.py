@@ -21,10 +21,11 @@ from monops import (
     LinearOperator,
     MonotoneOperator,
     SquaredL2,
+    Subdifferential,
     Tanh,
 )
 from monops.arrays import Array
-from monops.errors import MonopsError
+from monops.errors import MonopsError, NoResolventError, OptionError
 from monops.monotone import Resolvent
 from monops.testing import BrokenLaw, check_function, check_linear_operator, check_monotone_operator
 
@@ -249,6 +250,64 @@ def test_a_wrong_monotone_operator_is_found(wrong: str) -> None:
     parts, law = WRONG_MONOTONE[wrong]
     with pytest.raises(BrokenLaw, match=law):
         check_monotone_operator(MyOperator(A, **parts))
+
+
+@dataclass(frozen=True, eq=False)
+class OnlyValues(MonotoneOperator):
+    """z ↦ (1, 5, 3, 3) z, by entries; without a resolvent."""
+
+    m: float = 1.0
+    L: float = 5.0
+    beta: float = 0.2
+    domain = property(lambda self: (4,))
+    strong_monotonicity = property(lambda self: self.m)
+    lipschitz = property(lambda self: self.L)
+    cocoercivity = property(lambda self: self.beta)
+
+    def apply(self, x: Array) -> Array:
+        return x * torch.tensor([1.0, 5.0, 3.0, 3.0], dtype=x.dtype)
+
+    def resolvent(self, step: float) -> Resolvent:
+        raise NoResolventError("it is written down nowhere")
+
+
+class MixesSamples(OnlyValues):
+    def apply(self, x: Array) -> Array:
+        y = super().apply(x)
+        return y - y.mean(0) if x.ndim > 1 else y
+
+
+class Promotes(OnlyValues):
+    def apply(self, x: Array) -> Array:
+        return x * torch.tensor([1.0, 5.0, 3.0, 3.0], dtype=D)
+
+
+@jit_warning
+@pytest.mark.parametrize(
+    ("A", "law"),
+    [
+        (OnlyValues(m=1.001), r"monotone with m = 1.001 in every direction \[A.derivative"),
+        (OnlyValues(L=4.999), r"Lipschitz with L = 4.999 in every direction \[A.derivative"),
+        (OnlyValues(beta=0.2001), r"cocoercive with β = 0.2001 in every direction \[A.derivative"),
+        (MixesSamples(), r"A of a batch is that of its samples"),
+        (Promotes(), r"A\(x\) keeps shape, dtype and device \[torch.float32.*got \(torch.float64"),
+    ],
+    ids=["m", "L", "β", "batch", "dtype"],
+)
+def test_a_wrong_operator_without_a_resolvent_is_found(A: MonotoneOperator, law: str) -> None:
+    check_monotone_operator(OnlyValues())
+    with pytest.raises(BrokenLaw, match=law):
+        check_monotone_operator(A)
+
+
+@jit_warning
+@pytest.mark.parametrize("f", [L1(axes=0), SquaredL2(axes=2), L2(axes=3)], ids=["0 axes", "2 axes", "3 axes"])
+def test_points_have_as_many_axes_as_the_operator_wants(f: Function) -> None:
+    check_monotone_operator(Subdifferential(f))
+    check_monotone_operator(Subdifferential(f), torch.randn(4, *(3, 2, 2)[: f.axes], dtype=D))
+    if f.axes:
+        with pytest.raises(OptionError, match=f"at least {f.axes} axes, got points of shape"):
+            check_monotone_operator(Subdifferential(f), domain=())
 
 
 def test_what_is_not_monotone_is_found() -> None:

@@ -34,6 +34,30 @@ class OtherGap(mo.ForwardReflectedBackward):
     gap_is_step = True
 
 
+class TakesEveryStep(mo.ForwardBackward):
+    def prepare(self, A: Any, B: Any) -> Any:
+        return A, B.resolvent(self.step)
+
+
+class SaysThatItConverged(mo.DouglasRachford):
+    """Where its step is large."""
+
+    def advance(self, plan: Any, z: Any) -> mo.Step:
+        done = super().advance(plan, z)
+        return done._replace(gap=lambda: done.gap() * (float(self.step) < 10))
+
+
+class AlwaysTheSame(mo.DouglasRachford):
+    """Has a field for its step, and does not use it."""
+
+    def prepare(self, A: Any, B: Any) -> Any:
+        return A.resolvent(0.3).reflected(), B.resolvent(0.3)
+
+    def advance(self, plan: Any, z: Any) -> mo.Step:
+        done = super().advance(plan, z)
+        return done._replace(gap=lambda: (z - done.state) / 0.3)
+
+
 class Parts(NamedTuple):
     z: Any
     steps: int
@@ -69,6 +93,9 @@ class BoastfulInParts(InParts):
         (TooAveraged, r"a step T is averaged with a = 0.5"),
         (NeverAveraged, r"averagedness lies in \(0, 1\] \[.*: 1.5"),
         (OtherGap, r"where gap_is_step, ‖gap‖ = c·‖z⁺ - z‖"),
+        (TakesEveryStep, r"with a step that prepare does not refuse it does not diverge.* step 13.9 = 30/L"),
+        (SaysThatItConverged, r"where it says that it converged, .* step 13.9 = 30/L"),
+        (AlwaysTheSame, r"its steps depend on its field `step` \[steps 0.0139 and 0.139"),
         (BoastfulInParts, r"states contract by rate\(m, L\) = 0.3"),
     ],
 )

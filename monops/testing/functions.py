@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from monops import tree
 from monops.arrays import Array, DType, epsilon, is_torch, namespace, norm, to_numpy
 from monops.errors import NotSingleValuedError, StepSizeError
 from monops.functions import Function
-from monops.testing.laws import BrokenLaw, Laws, derivative_law, inner, loop_over_batch, require_steps
+from monops.testing.laws import BrokenLaw, Laws, derivative_law, holds_arrays, inner, loop_over_batch, require_steps
 
 STEPS = (0.1, 1.0, 7.0)
 
@@ -97,14 +96,7 @@ def _libraries(f: Function) -> tuple[DType, ...]:
     """The dtypes of the points to try: those of the arrays in f, or any."""
     if tree.flatten(f).leaves:
         return (torch.float64,)
-    return (np.float64,) if _holds_arrays(f) else (torch.float64, np.float64)
-
-
-def _holds_arrays(value: Any) -> bool:
-    """Whether there is a NumPy array in it: a dataclass, a tuple or an array."""
-    if isinstance(value, tuple):
-        return any(map(_holds_arrays, value))
-    return isinstance(value, np.ndarray) or (is_dataclass(value) and _holds_arrays(tuple(vars(value).values())))
+    return (np.float64,) if holds_arrays(f) else (torch.float64, np.float64)
 
 
 def _at(step: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -146,6 +146,13 @@ def derivative_law(laws: Laws, law: str, function: Any, slope: Array, x: Array, 
 def loop_over_batch(function: Any, x: Array) -> Array:
     """`function` on each sample of x (k, *domain) alone, stacked."""
     return namespace(x).stack([function(x[i]) for i in range(len(x))])
+
+
+def holds_arrays(value: Any) -> bool:
+    """Whether there is an array in it: a dataclass, a tuple, or an array."""
+    if isinstance(value, tuple):
+        return any(map(holds_arrays, value))
+    return hasattr(value, "ndim") or (is_dataclass(value) and holds_arrays(tuple(vars(value).values())))
 
 
 def require_steps(steps: Any) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from monops.arrays import Array, DType, epsilon, norm, to_numpy
+from monops.arrays import DType, epsilon, norm, to_numpy
 from monops.errors import ConvergenceWarning, StepSizeError
 from monops.implicit import equilibrium
 from monops.linear import Dense
@@ -19,9 +19,10 @@ from monops.reference import equilibrium as reference
 from monops.result import Status
 from monops.solver import solve
 from monops.splitting import SplittingMethod
-from monops.splitting.state import State, arrays, each, first
+from monops.splitting.state import first
 from monops.testing.laws import Laws
 from monops.testing.problems import Problem, kind_for, random_problems
+from monops.testing.promises import averaged_and_gap, far_steps, proven_rate, tried_steps, uses_step
 
 # The functions that are tried in each dtype; the others in the first one.
 OFTEN = ("ReLU", "L1 (SoftThreshold)", "Tanh")
@@ -50,6 +51,7 @@ def check_splitting_method(
     - no step moves a random state farther from its limit (where `gap_is_step`, from any other state) than the proven
       `rate(m, L)` says; `best_step` has the best;
     - steps are as averaged as `averagedness` says; where `gap_is_step`, ‖gap‖ is the same multiple of ‖z⁺ - z‖ always;
+    - a step far beyond what is proven is refused, or makes nothing diverge; the field `step` is used;
     - out of steps it says so, by status and one warning; a NaN in one sample is reported and spoils no other;
     - the gradient of `equilibrium` through it is that of the reference.
 
@@ -73,13 +75,18 @@ def check_splitting_method(
     with laws.trying("to solve a problem with f = SquaredL2"):
         _solution(laws, method, problems["SquaredL2"], max_steps, "f = SquaredL2")
     with torch.no_grad():
+        for name in ("SquaredL2", "Tanh"):
+            if name in problems:
+                with laws.trying(f"steps of all sizes, with f = {name}"):
+                    uses_step(laws, method, problems[name])
+                    far_steps(laws, method, problems[name])
         with laws.trying("what the gap means, with f = SquaredL2"):
             _gap(laws, method, problems["SquaredL2"])
         for name, problem in problems.items():
             with laws.trying(f"what rate(m, L) and best_step(m, L) promise, with f = {name}"):
-                _rate(laws, method, problem)
+                proven_rate(laws, method, problem)
             with laws.trying(f"what averagedness and gap_is_step promise, with f = {name}"):
-                _promises(laws, method, problem)
+                averaged_and_gap(laws, method, problem)
     for dtype in dtypes:
         laws = Laws.of(method, seed, dtype, device, None)
         for name, problem in problems.items():
@@ -92,15 +99,6 @@ def check_splitting_method(
                         _gradient(laws, method, problem, on)
         with laws.trying("two steps only, and a NaN in one sample"):
             _failures(laws, method, problems.get("Tanh", problems["SquaredL2"]), max_steps)
-
-
-def _steps(method: SplittingMethod, L: float) -> Iterator[tuple[SplittingMethod, float]]:
-    """The method at several steps, and these; the method itself where it has none."""
-    if not hasattr(method, "step"):
-        yield method, max(1.0, 1 / L)
-        return
-    for factor in (0.03, 0.3, 1.0, 3.0):
-        yield method.with_step(factor / L), factor / L
 
 
 def _solution(laws: Laws, method: SplittingMethod, problem: Problem, max_steps: int, on: str) -> None:
@@ -181,7 +179,7 @@ def _gap(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
     A, B = problem.operators(laws.draw)
     L, m, rank = A.lipschitz, A.strong_monotonicity, 1
     inverse, want = np.linalg.inv(problem.matrix), laws.draw.put(problem.solution)
-    for trial, step in _steps(method, L):
+    for trial, step in tried_steps(method, L):
         on = f"step {step:.3g}"
         try:
             plan = trial.prepare(A, B)
@@ -208,95 +206,10 @@ def _gap(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
             law = "gap bounds the distance: m‖point - z*‖ ≤ (1 + 2·step·L)‖gap‖"
             laws.at_most(law, far, (1 + 2 * step * L) * norm(gap, rank) + rounding, on)
         result = solve(trial, A, B, max_steps=20000, tol=laws.tol, warn=False)
+        law = "with a step that prepare does not refuse it converges"
+        found = f"{result.status.name} after {result.steps} steps"
+        laws.true(law, result.status is Status.CONVERGED, f"{on}, f = {problem.f.reference}", found)
         last = trial.advance(plan, result.state).gap()
         for part in last if isinstance(last, tuple) else (last,):
             law, bound = "gap vanishes at the solution", 1e3 * laws.tol * (1 + norm(want, rank))
             laws.at_most(law, norm(part, rank), bound, on)
-
-
-def _rate(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
-    """States come nearer to each other or their limit by the claimed rate; the best step has no better neighbour."""
-    A, B = problem.operators(laws.draw)
-    m, L = A.strong_monotonicity, A.lipschitz
-    for trial, step in _steps(method, L):
-        rate, on = trial.rate(m, L), f"step {step:.3g}, f = {problem.f.reference}"
-        if rate is None:
-            continue
-        laws.true("a rate lies in [0, 1]", 0 <= rate <= 1, on, f"{rate}")
-        flat = trial.rate(0.0, L)
-        law = "no rate without strong monotonicity beats 1"
-        laws.true(law, flat is None or flat >= 1, on, f"rate(m=0, L={L:.3g}) is {flat}")
-        plan = trial.prepare(A, B)
-        if trial.gap_is_step:
-            w = trial.start(plan, laws.normal(*problem.b.shape))
-            for _ in range(10):
-                w = trial.advance(plan, w).state
-            after_w = trial.advance(plan, w).state
-        else:
-            w = after_w = solve(trial, A, B, tol=1e-3 * laws.tol, max_steps=20000, warn=False).state
-        for spread in (10.0, 1.0, 0.01):
-            z = _near(laws, w, spread)
-            before, after = _distance(z, w), _distance(trial.advance(plan, z).state, after_w)
-            room = laws.tol * (1 + _size(z))
-            laws.at_most(f"states contract by rate(m, L) = {rate:.4f}", after, rate * before + room, on)
-    best = method.best_step(m, L)
-    if best is not None and any(trial.rate(m, L) is not None for trial, _ in _steps(method, L)):
-        rates = [method.with_step(best * factor).rate(m, L) for factor in (1.0, 0.8, 1.25)]
-        laws.true("best_step has the smallest rate", rates[0] is not None, "", "it has none")
-        laws.at_most("best_step has the smallest rate", rates[0], min(1.0 if r is None else r for r in rates[1:]))
-
-
-def _promises(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
-    """What `Relaxed` and `RateWarning` rest on."""
-    A, B = problem.operators(laws.draw)
-    for trial, step in _steps(method, A.lipschitz):
-        try:
-            plan = trial.prepare(A, B)
-        except StepSizeError:
-            continue
-        on = f"step {step:.3g}, f = {problem.f.reference}"
-        state = trial.start(plan, laws.normal(*problem.b.shape))
-        a = trial.averagedness(A, B)
-        if a is not None:
-            laws.true("averagedness lies in (0, 1]", 0 < a <= 1, on, f"{a}")
-            for spread in (10.0, 0.01):
-                _averaged(laws, trial, plan, a, _near(laws, state, spread), state, on)
-        if trial.gap_is_step:
-            _gap_is_step(laws, trial, plan, state, on)
-
-
-def _averaged(laws: Laws, method: SplittingMethod, plan: Any, a: float, z: State, w: State, on: str) -> None:
-    """‖Nz - Nw‖ ≤ ‖z - w‖ for N = I + (T - I)/a, again and again, as that finds the direction in which N stretches."""
-
-    def N(v: State) -> State:
-        return each(lambda old, new: old + (new - old) / a, v, method.advance(plan, v).state)
-
-    for _ in range(6):
-        before, room = _distance(z, w), laws.tol * (1 + _size(z) + _size(w)) / a
-        z, w = N(z), N(w)
-        law = f"a step T is averaged with a = {a:.4g}: ‖Td‖² ≤ ‖d‖² - (1 - a)/a·‖d - Td‖²"
-        laws.at_most(law, _distance(z, w), before + room, on)
-
-
-def _gap_is_step(laws: Laws, method: SplittingMethod, plan: Any, state: State, on: str) -> None:
-    multiple = None
-    for _ in range(6):
-        done = method.advance(plan, state)
-        gap, moved = _size(done.gap()), _distance(done.state, state)
-        multiple = float((gap / moved).max()) if multiple is None else multiple
-        room = 10 * laws.tol * multiple * (1 + _size(state))
-        laws.at_most("where gap_is_step, ‖gap‖ = c·‖z⁺ - z‖ at every step", abs(gap - multiple * moved), room, on)
-        state = done.state
-
-
-def _near(laws: Laws, state: State, spread: float) -> State:
-    return each(lambda part: part + laws.normal(*part.shape, scale=spread), state)
-
-
-def _size(state: State) -> Array:
-    """The norm of each sample of a state: over all its arrays, if it is a tuple."""
-    return sum(norm(part, part.ndim - 1) ** 2 for part in arrays(state)) ** 0.5
-
-
-def _distance(z: State, w: State) -> Array:
-    return _size(each(lambda one, other: one - other, z, w))
