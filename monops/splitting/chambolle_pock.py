@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from monops.arrays import Array
+from monops.arrays import Array, require_step
 from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.condat_vu import PrimalDual
-from monops.splitting.parts import take_apart
+from monops.splitting.parts import second_step, take_apart
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class ChambollePock(SplittingMethod):
 
     Args:
         step: τ in (0, ∞), or "auto".
-        dual_step: σ > 0; 1/(τ‖K‖²) unless given.
+        dual_step: σ in (0, 1/(τ‖K‖²)], any in (0, ∞) where K = 0; the largest unless given.
         allow_unproven: accept steps with στ‖K‖² > 1.
 
     Raises:
-        StepSizeError: from `prepare`, if στ‖K‖² > 1.
+        StepSizeError: a step is not in (0, ∞); or, from `prepare`, στ‖K‖² > 1.
 
     Source: Chambolle & Pock 2011 (*A first-order primal-dual algorithm for convex problems with applications to
-    imaging*), algorithm 1 with θ = 1.
+    imaging*), algorithm 1 with θ = 1. Convergence, with στ‖K‖² = 1 too: Condat 2013, theorem 3.3.
 
     Example:
         >>> import torch
@@ -46,12 +46,16 @@ class ChambollePock(SplittingMethod):
     dual_step: float | None = None
     allow_unproven: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dual_step is not None:
+            require_step(self.dual_step, self, "dual_step")
+
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         inner, K, K_H, norm = take_apart(B)
         tau = self._numeric_step()
-        limit = 1 / (tau * norm**2) if norm > 0 else 1 / tau
-        sigma = limit if self.dual_step is None else self.dual_step
-        if not (0 < sigma <= limit * (1 + 1e-12) or self.allow_unproven):
+        sigma, limit = second_step(self.dual_step, 1 / tau, norm)
+        if not (sigma <= limit * (1 + 1e-12) or self.allow_unproven):
             raise StepSizeError(
                 f"ChambollePock wants στ‖K‖² ≤ 1, so dual_step in (0, {limit:.6g}] with τ = {tau:.6g} and ‖K‖ = "
                 f"{norm:.6g}; got {sigma:.6g}"

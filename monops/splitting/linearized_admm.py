@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from monops.arrays import Array
+from monops.arrays import Array, require_step
 from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.splitting.admm import Multipliers
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import take_apart
+from monops.splitting.parts import second_step, take_apart
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class LinearizedADMM(SplittingMethod):
 
     Args:
         step: α in (0, ∞), or "auto".
-        primal_step: τ in (0, α/‖K‖²]; the largest unless given.
+        primal_step: τ in (0, α/‖K‖²], any in (0, ∞) where K = 0; the largest unless given.
 
     Raises:
-        StepSizeError: from `prepare`, if τ‖K‖² > α.
+        StepSizeError: a step is not in (0, ∞); or, from `prepare`, τ‖K‖² > α.
 
     Source: Parikh & Boyd 2014 (*Proximal algorithms*), section 4.4.2.
 
@@ -42,12 +42,16 @@ class LinearizedADMM(SplittingMethod):
     step: StepSize = 1.0
     primal_step: float | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.primal_step is not None:
+            require_step(self.primal_step, self, "primal_step")
+
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         step = self._numeric_step()
         inner, K, K_H, norm = take_apart(B)
-        limit = step / norm**2 if norm > 0 else step
-        tau = limit if self.primal_step is None else self.primal_step
-        if not 0 < tau <= limit * (1 + 1e-12):
+        tau, limit = second_step(self.primal_step, step, norm)
+        if not tau <= limit * (1 + 1e-12):
             raise StepSizeError(
                 f"LinearizedADMM wants τ‖K‖² ≤ α, so primal_step in (0, {limit:.6g}] with α = {step:.6g} and ‖K‖ = "
                 f"{norm:.6g}; got {tau:.6g}"

@@ -33,6 +33,16 @@ def take_apart(B: MonotoneOperator) -> Linked:
     return Linked(B, Unchanged(), Unchanged(), 1.0)
 
 
+# Where K is 0, or nearly so, a second step that is left open is this many times as long as ‖K‖ = 1 would allow.
+FREE = 1e6
+
+
+def second_step(given: float | None, room: float, norm: float) -> tuple[float, float]:
+    """The step on the other side of K, and the largest s with s‖K‖² ≤ room: the one given, or that largest one."""
+    limit = 0.0 if not room > 0 else room / norm / norm if norm > 0 else math.inf
+    return (min(limit, FREE * room) if given is None else given), limit
+
+
 def two_terms(A: MonotoneOperator) -> tuple[MonotoneOperator, MonotoneOperator]:
     """(A₁, C) with A = A₁ + C: one with a resolvent, one cocoercive.
 
