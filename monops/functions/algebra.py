@@ -13,7 +13,7 @@ from monops.functions.base import Function, total
 from monops.functions.convex_set import norm
 from monops.functions.parameters import PARAMETER
 from monops.functions.squared_l2 import SquaredL2
-from monops.linear import LinearOperator
+from monops.linear import Identity, LinearOperator
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +68,10 @@ class Multiple(Around):
 
     def gradient(self, x: Array) -> Array:
         return self.factor * self.function.gradient(x)
+
+    def affine_gradient(self) -> tuple[LinearOperator, Array] | None:
+        known = self.function.affine_gradient()
+        return None if known is None else (self.factor * known[0], self.factor * known[1])
 
     def conjugate(self) -> Function:
         return Multiple(Rescaled(self.function.conjugate(), 1 / self.factor), self.factor)
@@ -239,6 +243,13 @@ class Perturbed(Around):
 
     def gradient(self, x: Array) -> Array:
         return self.function.gradient(x) + self.curvature * (self._admit(x) - self.center) + self.shift
+
+    def affine_gradient(self) -> tuple[LinearOperator, Array] | None:
+        known = self.function.affine_gradient()
+        if known is None:
+            return None
+        Q, q = known
+        return Q + self.curvature * Identity.like(Q), q + self.curvature * self.center - self.shift
 
     def conjugate(self) -> Function:
         if self.curvature == 0:

@@ -10,6 +10,7 @@ from monops.arrays import Array, Shape, require_step
 from monops.errors import NoResolventError
 from monops.linear import Identity, LinearOperator
 from monops.linear.frames import frame_constant
+from monops.monotone.affine import Affine
 from monops.monotone.base import MonotoneOperator, Resolvent
 
 
@@ -77,11 +78,24 @@ class Precomposed(MonotoneOperator):
     def resolvent(self, step: float) -> PrecomposedResolvent:
         if self.nu is None:
             raise NoResolventError(
-                f"KᴴAK has a known resolvent only where K Kᴴ = ν I, which is false for K = {self.K.signature}; use a "
-                "primal-dual method such as ChambollePock or CondatVu"
+                f"KᴴAK has a known resolvent only where K Kᴴ = ν I, which is false for K = {self.K.signature}; hand "
+                "it as B to a primal-dual method such as ChambollePock or CondatVu"
             )
         J = self.A.resolvent(self.nu * require_step(step, self, "resolvent"))
         return PrecomposedResolvent(J, self.K, self.nu)
+
+    def as_affine(self) -> Affine | None:
+        A = self.A.as_affine()
+        return None if A is None else Affine(self.K.H @ A.linear @ self.K, self.K.H.apply(A.b))
+
+    def precompose(self, K: LinearOperator) -> Precomposed:
+        return Precomposed(self.A, self.K @ K)
+
+    def translate(self, center: Array) -> Precomposed:
+        return Precomposed(self.A.translate(self.K.apply(center)), self.K)
+
+    def _scaled(self, factor: float) -> Precomposed:
+        return Precomposed(factor * self.A, self.K)
 
     def take(self, index: Array, shape: Shape) -> Precomposed:
         return Precomposed(self.A.take(index, shape), self.K.take(index, shape))

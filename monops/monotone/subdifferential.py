@@ -14,6 +14,7 @@ from monops.arrays import Array, Shape, require_step
 from monops.errors import OptionError
 from monops.functions import Function
 from monops.linear import LinearOperator
+from monops.monotone.affine import Affine
 from monops.monotone.base import MonotoneOperator, Reflection, Resolvent
 
 
@@ -73,6 +74,10 @@ class Subdifferential(MonotoneOperator):
 
     def derivative(self, x: Array) -> LinearOperator:
         return replace(super().derivative(x), known_symmetric=True)  # type: ignore[type-var]  # a Hessian
+
+    def as_affine(self) -> Affine | None:
+        known = self.f.affine_gradient()
+        return None if known is None else Affine(*known)
 
     def resolvent(self, step: float) -> ProxResolvent:
         return ProxResolvent(self.f, require_step(step, self, "resolvent"))

@@ -28,8 +28,9 @@ class ADMM(SplittingMethod):
     """x = (A + KᴴK/α)⁻¹(Kᴴ(w - u)/α), w ← J_B(K x + u), u ← u + K x - w: `solve(ADMM(), A, B.precompose(K))`.
 
     The augmented Lagrangian with penalty 1/α. Converges for every step > 0. Without a K it takes any A with a
-    resolvent. With one A + KᴴK/α is inverted, so A has to be `Affine`; or KᴴK = ν I, which is looked at on a random
-    vector, and x is the resolvent of A at α/ν of Kᴴ(w - u)/ν.
+    resolvent. With one A + KᴴK/α is inverted, so A has to be `Affine`, or known to be affine, as the gradient of a
+    multiple of `LeastSquares` is; or KᴴK = ν I, which is looked at on a random vector, and x is the resolvent of A at
+    α/ν of Kᴴ(w - u)/ν.
 
     Args:
         step: α in (0, ∞), or "auto".
@@ -54,7 +55,7 @@ class ADMM(SplittingMethod):
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         step = self._numeric_step()
-        inner, K, K_H, _ = take_apart(B)
+        inner, K, K_H, _ = take_apart(self, B)
         solve_x, nu = self._solver_of_x(A, K, step)
         return solve_x, inner.resolvent(step), K, K_H, nu
 

@@ -52,7 +52,7 @@ class ChambollePock(SplittingMethod):
             require_step(self.dual_step, self, "dual_step")
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
-        inner, K, K_H, norm = take_apart(B)
+        inner, K, K_H, norm = take_apart(self, B)
         tau = self._numeric_step()
         sigma, limit = second_step(self.dual_step, 1 / tau, norm)
         if not (sigma <= limit * (1 + 1e-12) or self.allow_unproven):

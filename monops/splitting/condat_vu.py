@@ -58,8 +58,8 @@ class CondatVu(SplittingMethod):
             require_step(self.dual_step, self, "dual_step")
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
-        first, C = two_terms(A)
-        inner, K, K_H, norm = take_apart(B)
+        first, C = two_terms(self, A)
+        inner, K, K_H, norm = take_apart(self, B)
         tau = self.require_step_below(lambda: twice_cocoercivity(C))
         room = 1 / tau - (1 / (2 * C.cocoercivity) if C.cocoercivity > 0 else math.inf)
         if self.dual_step is None and self.allow_unproven and not room > 0:

@@ -49,7 +49,7 @@ class LinearizedADMM(SplittingMethod):
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         step = self._numeric_step()
-        inner, K, K_H, norm = take_apart(B)
+        inner, K, K_H, norm = take_apart(self, B)
         tau, limit = second_step(self.primal_step, step, norm)
         if not tau <= limit * (1 + 1e-12):
             raise StepSizeError(

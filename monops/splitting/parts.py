@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from typing import NamedTuple
 
 from monops.errors import ConditionError
@@ -26,10 +28,23 @@ class Linked(NamedTuple):
     norm: float
 
 
-def take_apart(B: MonotoneOperator) -> Linked:
-    """The parts of B = Kᴴ ∘ B' ∘ K, made by `B'.precompose(K)`; any other B is linked by the identity."""
+def take_apart(method: object, B: MonotoneOperator) -> Linked:
+    """The parts of B = Kᴴ ∘ B' ∘ K, made by `B'.precompose(K)`; any other B is linked by the identity.
+
+    Multiples and translations of such a B, and a further K, are of this form again.
+
+    Raises:
+        ConditionError: such a B is only a part of what was given.
+    """
     if isinstance(B, Precomposed):
         return Linked(B.A, B.K, B.K.H, B.K.norm())
+    parts = summands(B) if isinstance(B, MonotoneSum) else [getattr(B, "A", B)]
+    if any(isinstance(part, Precomposed) and part.nu is None for part in parts):
+        raise ConditionError(
+            f"{type(method).__name__} takes KᴴBK apart where it is all of the second operator, "
+            f"`B.precompose(K)` or a multiple of it, got it inside of a {type(B).__name__}; add the rest to the first "
+            f"operator, A"
+        )
     return Linked(B, Unchanged(), Unchanged(), 1.0)
 
 
@@ -43,17 +58,37 @@ def second_step(given: float | None, room: float, norm: float) -> tuple[float, f
     return (min(limit, FREE * room) if given is None else given), limit
 
 
-def two_terms(A: MonotoneOperator) -> tuple[MonotoneOperator, MonotoneOperator]:
+def summands(A: MonotoneOperator) -> list[MonotoneOperator]:
+    """The terms of a sum, however it was put together; a single operator is its only term."""
+    return [*summands(A.A), *summands(A.B)] if isinstance(A, MonotoneSum) else [A]
+
+
+def two_terms(method: object, A: MonotoneOperator) -> tuple[MonotoneOperator, MonotoneOperator]:
     """(A₁, C) with A = A₁ + C: one with a resolvent, one cocoercive.
 
-    Of a sum of two the later one that is cocoercive is C; a single operator is C where it is cocoercive, and A₁
-    otherwise, with zero as the other one.
+    A₁ is the one term that is not cocoercive; or zero, of a single operator that is; or else the first of the terms. C
+    is the sum of the others, in whichever order they were added.
+
+    Raises:
+        ConditionError: several terms are not cocoercive, and so have to be taken by their resolvents.
     """
     zero = ZeroOperator(1 if A.domain is None else len(A.domain))
     if not isinstance(A, MonotoneSum):
         return (zero, A) if A.cocoercivity > 0 else (A, zero)
-    first, second = A.A, A.B
-    return (first, second) if second.cocoercivity > 0 else (second, first)
+    terms = summands(A)
+    rough = [term for term in terms[1:] if not term.cocoercivity > 0]
+    if rough and not terms[0].cocoercivity > 0:
+        rough = [terms[0], *rough]
+        if getattr(method, "allow_unproven", False):
+            rough = [term for term in rough if not math.inf > term.lipschitz] or rough[:1]
+    if len(rough) > 1:
+        raise ConditionError(
+            f"{type(method).__name__} wants a sum in which all terms but one are cocoercive, since it takes the "
+            f"resolvent of one only; got {', '.join(type(term).__name__ for term in rough)} that are not; take one of "
+            f"them as the second operator, B, or write their sum as one function"
+        )
+    first = rough[0] if rough else terms[0]
+    return first, functools.reduce(operator.add, (term for term in terms if term is not first))
 
 
 def require_gradient(method: object, A: MonotoneOperator) -> None:
@@ -90,13 +125,14 @@ def twice_cocoercivity(C: MonotoneOperator) -> tuple[float, str]:
 
 
 def affine_part(method: object, A: MonotoneOperator) -> Affine:
-    """A, where it is affine."""
-    if not isinstance(A, Affine):
+    """A as an `Affine`, where it is known to be one."""
+    affine = A.as_affine()
+    if affine is None:
         raise ConditionError(
             f"{type(method).__name__} has to invert A + KᴴK/step, which it can for an Affine A, or where "
             f"KᴴK = ν I; got {type(A).__name__} and another K; take LinearizedADMM or ChambollePock"
         )
-    return A
+    return affine
 
 
 def gradient_step(A: MonotoneOperator) -> float | None:
