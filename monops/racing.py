@@ -15,12 +15,12 @@ from monops.arrays import Array, epsilon, is_torch
 from monops.counting import Counter
 from monops.errors import MonopsError, NotConvergedError, OptionError
 from monops.loop import Loop, Progress
-from monops.monotone import MonotoneOperator, ZeroOperator
+from monops.monotone import MonotoneOperator
 from monops.result import Result
 from monops.solver import solve
 from monops.splitting import SplittingMethod
 from monops.trials import Choice, Comparison, Trial
-from monops.tuning import check_options, initial_state, tune
+from monops.tuning import check_options, initial_state, second_operator, tune
 
 # A run that takes longer than this, in seconds, is timed once instead of several times.
 _LONG = 1.0
@@ -256,9 +256,7 @@ def _posed(problems: Any) -> dict[str, tuple[Any, Any, Any]]:
         if not (isinstance(problem, tuple | list) and 2 <= len(problem) <= 3):
             raise OptionError(f"a problem is a tuple (A, B) or (A, B, z0), got {problem!r} as {name!r}")
         A, B, z0 = (*problem, None)[:3]
-        if B is None:
-            B = ZeroOperator(len(getattr(A, "domain", None) or (1,)))
-        posed[name] = A, B, z0
+        posed[name] = A, second_operator(A, B), z0
     if not posed:
         raise OptionError("problems wants at least one (A, B), got none")
     return posed

@@ -11,11 +11,11 @@ import torch
 from monops.arrays import epsilon, is_torch
 from monops.errors import ConvergenceWarning, OptionError, RateWarning
 from monops.loop import Callback, Loop
-from monops.monotone import MonotoneOperator, ZeroOperator
+from monops.monotone import MonotoneOperator
 from monops.result import Result, Status
 from monops.splitting import SplittingMethod, State
 from monops.splitting.state import first
-from monops.tuning import StepSearch, check_options, initial_state, search_step
+from monops.tuning import StepSearch, check_options, initial_state, search_step, second_operator
 
 
 def solve(
@@ -87,7 +87,7 @@ def solve(
     if not isinstance(method, SplittingMethod):
         raise OptionError(f"method wants a SplittingMethod such as PeacemanRachford(), got {method!r}")
     check_options(tol, atol, max_steps, check_every)
-    B = ZeroOperator(A.rank) if B is None else B
+    B = second_operator(A, B)
     state = z0 if isinstance(z0, tuple) else None
     z0 = initial_state(A, B, first(z0))
     if compile and (unroll or not is_torch(z0)):

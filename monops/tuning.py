@@ -15,7 +15,7 @@ from monops.arrays import Array, check_array, device_of, epsilon, floating, is_t
 from monops.batch import rows_of
 from monops.errors import OptionError, ShapeError, StepSizeError
 from monops.loop import Loop
-from monops.monotone import MonotoneOperator
+from monops.monotone import MonotoneOperator, ZeroOperator
 from monops.monotone.base import common_domain, common_rank
 from monops.result import Result
 from monops.splitting import SplittingMethod
@@ -219,6 +219,12 @@ def _fractional_steps(result: Result, tol: float) -> float:
     if not (np.isfinite(here).all() and (fall > 0).all()):
         return math.inf
     return float(np.mean(last + 1 + (here - math.log(tol)) / fall))
+
+
+def second_operator(A: MonotoneOperator, B: MonotoneOperator | None) -> MonotoneOperator:
+    """B, or zero on the points of A where it is None."""
+    # `initial_state` says what is wrong with an A that is no operator.
+    return ZeroOperator(getattr(A, "rank", 1)) if B is None else B
 
 
 def initial_state(A: MonotoneOperator, B: MonotoneOperator, z0: Array | None) -> Array:

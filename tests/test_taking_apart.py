@@ -19,6 +19,7 @@ from monops import (
     LeastSquares,
     LinearizedADMM,
     NormalCone,
+    ProximalPoint,
     QuadraticForm,
     SquaredL2,
     Subdifferential,
@@ -26,6 +27,7 @@ from monops import (
     solve,
 )
 from monops.errors import ConditionError, NoResolventError
+from monops.functions import Zero
 from monops.monotone import MonotoneOperator
 
 D = torch.float64
@@ -137,3 +139,19 @@ def test_admm_behind_a_linear_operator_takes_all_that_is_affine() -> None:
 def test_an_operator_behind_a_linear_one_says_where_it_belongs() -> None:
     with pytest.raises(NoResolventError, match="hand it as B to a primal-dual method"):
         solve(ChambollePock(0.5), ABS.precompose(K), BOX, torch.zeros(3, dtype=D))
+
+
+def test_what_is_zero_is_known_to_be() -> None:
+    nothing = Subdifferential(Zero())
+    for A in (nothing, 2.0 * nothing, nothing + ZeroOperator(), nothing.precompose(K), Subdifferential(0.5 * Zero())):
+        assert A.is_zero
+    for A in (nothing + b, nothing.inverse(), BOX, ABS, Subdifferential(SquaredL2()), nothing + ABS):
+        assert not A.is_zero
+    point = solve(ProximalPoint(0.5), C, 2.0 * nothing, **TIGHT).point
+    torch.testing.assert_close(point, torch.linalg.solve(S, b))
+
+
+def test_zero_beside_a_single_operator_has_its_axes() -> None:
+    on_images = Subdifferential(SquaredL2(1.0, axes=2))
+    J, _, _ = DavisYin(0.5).prepare(on_images, on_images)
+    assert J.derivative(torch.ones(4, 2, 3)).domain == (2, 3)

@@ -75,6 +75,10 @@ class Multiple(Around):
         return self.factor * self.A.lipschitz
 
     @property
+    def is_zero(self) -> bool:
+        return self.A.is_zero
+
+    @property
     def cocoercivity(self) -> float:
         return self.A.cocoercivity / self.factor
 
@@ -209,6 +213,10 @@ class MonotoneSum(MonotoneOperator):
     @property
     def lipschitz(self) -> float:
         return self.A.lipschitz + self.B.lipschitz
+
+    @property
+    def is_zero(self) -> bool:
+        return self.A.is_zero and self.B.is_zero
 
     @property
     def is_gradient(self) -> bool:

@@ -75,6 +75,10 @@ class Precomposed(MonotoneOperator):
         return self._square_norm * L if math.inf > L else L
 
     @property
+    def is_zero(self) -> bool:
+        return self.A.is_zero
+
+    @property
     def is_gradient(self) -> bool:
         return self.A.is_gradient
 

@@ -61,6 +61,10 @@ class Subdifferential(MonotoneOperator):
         return self.f.smoothness
 
     @property
+    def is_zero(self) -> bool:
+        return self.f.is_indicator and self.f.smoothness == 0  # that of the whole space
+
+    @property
     def is_gradient(self) -> bool:
         return True
 

@@ -72,7 +72,7 @@ def two_terms(method: object, A: MonotoneOperator) -> tuple[MonotoneOperator, Mo
     Raises:
         ConditionError: several terms are not cocoercive, and so have to be taken by their resolvents.
     """
-    zero = ZeroOperator(1 if A.domain is None else len(A.domain))
+    zero = ZeroOperator(A.rank)
     if not isinstance(A, MonotoneSum):
         return (zero, A) if A.cocoercivity > 0 else (A, zero)
     terms = summands(A)
