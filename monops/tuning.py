@@ -107,7 +107,7 @@ def search_step(
         'from the spectral facts of A'
     """
     if not isinstance(getattr(method, "step", None), float | int | str):
-        raise OptionError(f"tune wants a method with a step, got {method!r}")
+        raise OptionError(f"a step is searched for a method with a step, such as PeacemanRachford(), got {method!r}")
     check_options(tol, 0.0, max_steps, check_every=1)
     if samples < 1:
         raise OptionError(f"samples wants an integer ≥ 1, got {samples}")

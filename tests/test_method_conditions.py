@@ -31,6 +31,7 @@ from monops import (
     ReLU,
     SquaredL2,
     Subdifferential,
+    search_step,
     solve,
 )
 from monops.errors import ConditionError, MonopsError, NoResolventError, OptionError, StepSizeError
@@ -78,6 +79,7 @@ TALL = Dense(torch.ones(3, 2))
         (lambda: Broyden(PeacemanRachford(), memory=0), OptionError, "memory ≥ 1, got 0"),
         (lambda: FixedPoint(0.0), OptionError, r"\(0, 1\], got 0"),
         (lambda: AdaptiveForwardBackward(0.0), OptionError, "first_step"),
+        (lambda: search_step(FixedPoint(), A_PLAIN, RELU), OptionError, "a step is searched for a method with a step"),
         (lambda: ProjectiveSplitting(-1.0), OptionError, r"\(0, ∞\)"),
     ],
 )

@@ -36,7 +36,8 @@ class ADMM(SplittingMethod):
         step: α in (0, ∞), or "auto".
 
     Raises:
-        ConditionError: from `prepare`, if there is a K, A is not affine, and KᴴK is no multiple of I.
+        ConditionError: from `prepare`, if there is a K, A is not affine, and KᴴK is no multiple of I; or if K is only
+            in a part of the second operator.
 
     Source: Gabay & Mercier 1976; Boyd et al. 2011 (*Distributed optimization and statistical learning via the
     alternating direction method of multipliers*), equations 3.5 to 3.7.

@@ -28,6 +28,7 @@ class ChambollePock(SplittingMethod):
 
     Raises:
         StepSizeError: a step is not in (0, ∞); or, from `prepare`, στ‖K‖² > 1.
+        ConditionError: from `prepare`, if K is only in a part of the second operator.
 
     Source: Chambolle & Pock 2011 (*A first-order primal-dual algorithm for convex problems with applications to
     imaging*), algorithm 1 with θ = 1. Convergence, with στ‖K‖² = 1 too: Condat 2013, theorem 3.3.

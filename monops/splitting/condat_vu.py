@@ -34,6 +34,8 @@ class CondatVu(SplittingMethod):
 
     Raises:
         StepSizeError: a step is not in (0, ∞); or, from `prepare`, the condition does not hold.
+        ConditionError: from `prepare`, if more than one term of A + C is not known to be cocoercive, or K is only in a
+            part of the second operator.
 
     Source: Condat 2013 (*A primal-dual splitting method for convex optimization involving Lipschitzian, proximable and
     linear composite terms*), algorithm 3.1 and theorems 3.1 (without relaxation) and 3.3 (C = 0); Vũ 2013.

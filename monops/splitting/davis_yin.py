@@ -24,6 +24,10 @@ class DavisYin(SplittingMethod):
         step: α in (0, 2β), or "auto".
         allow_unproven: accept a step outside of the interval.
 
+    Raises:
+        StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 2β).
+        ConditionError: from `prepare`, if more than one term of A + C is not known to be cocoercive.
+
     Source: Davis & Yin 2017 (*A three-operator splitting scheme and its optimization applications*), algorithm 1.
 
     Example:

@@ -24,7 +24,8 @@ class Extragradient(SplittingMethod):
         allow_unproven: accept a step outside of the interval, and any B with a resolvent.
 
     Raises:
-        ConditionError: from `prepare`, if B is not known to be a subdifferential.
+        StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 1/L).
+        ConditionError: from `prepare`, if A is not known to be Lipschitz, or B to be a subdifferential.
 
     Source: Korpelevich 1976 (*The extragradient method for finding saddle points and other problems*). Rate: as for
     `ForwardBackwardForward`, from the same inequality.

@@ -36,7 +36,8 @@ class FISTA(SplittingMethod):
         allow_unproven: accept a step outside of the interval, and an A that is not known to be a gradient.
 
     Raises:
-        ConditionError: from `prepare`, if A is not known to be a gradient.
+        StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 1/L].
+        ConditionError: from `prepare`, if A is not known to be a gradient, or to be Lipschitz.
 
     Source: Beck & Teboulle 2009 (*A fast iterative shrinkage-thresholding algorithm for linear inverse problems*),
     equations 4.1 to 4.3 and theorem 4.4. Restart: O'Donoghue & Candès 2015, the gradient scheme.

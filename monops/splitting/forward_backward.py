@@ -23,6 +23,10 @@ class ForwardBackward(SplittingMethod):
         step: α in (0, 2β), or "auto".
         allow_unproven: accept a step outside of the interval, and an A for which no bound is known.
 
+    Raises:
+        StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 2β).
+        ConditionError: from `prepare`, if A is not known to be cocoercive.
+
     Source: Bauschke & Combettes 2017, theorem 26.14; used for equilibrium networks by Winston & Kolter 2020. Rate:
     √(1 - 2αm + α²L²).
 

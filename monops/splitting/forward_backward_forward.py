@@ -21,6 +21,10 @@ class ForwardBackwardForward(SplittingMethod):
         step: α in (0, 1/L), or "auto".
         allow_unproven: accept a step outside of the interval.
 
+    Raises:
+        StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 1/L).
+        ConditionError: from `prepare`, if A is not known to be Lipschitz.
+
     Source: Tseng 2000 (*A modified forward-backward splitting method for maximal monotone mappings*), theorem 3.4.
     Rate: √(1 - c) with 1/c = 1/(1 - α²L²) + 1/(2αm), from ‖z⁺ - z*‖² ≤ ‖z - z*‖² - (1 - α²L²)‖z - y‖² - 2αm‖y - z*‖².
 

@@ -29,6 +29,10 @@ class ForwardReflectedBackward(SplittingMethod):
         step: α in (0, 1/(2L)), or "auto".
         allow_unproven: accept a step outside of the interval.
 
+    Raises:
+        StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 1/(2L)).
+        ConditionError: from `prepare`, if A is not known to be Lipschitz.
+
     Source: Malitsky & Tam 2020 (*A forward-backward splitting method for monotone inclusions without cocoercivity*),
     theorem 2.5.
 

@@ -26,6 +26,7 @@ class LinearizedADMM(SplittingMethod):
 
     Raises:
         StepSizeError: a step is not in (0, ∞); or, from `prepare`, τ‖K‖² > α.
+        ConditionError: from `prepare`, if K is only in a part of the second operator.
 
     Source: Parikh & Boyd 2014 (*Proximal algorithms*), section 4.4.2.
 
