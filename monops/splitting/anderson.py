@@ -26,8 +26,9 @@ class Anderson(Accelerated):
         OptionError: `memory` is outside its range.
         ConditionError: from `start`, if the method's state holds more than unknowns, as that of `FISTA` does.
 
-    Source: Anderson 1965; Walker & Ni 2011 (*Anderson acceleration for fixed-point iterations*), algorithm AA.
-    Safeguard in the spirit of Zhang, O'Donoghue & Boyd 2020.
+    Source: Anderson 1965; Walker & Ni 2011 (*Anderson acceleration for fixed-point iterations*), algorithm AA; called
+    type II by Fang & Saad 2009 (*Two classes of multisecant methods for nonlinear acceleration*). Safeguard in the
+    spirit of Zhang, O'Donoghue & Boyd 2020.
 
     Example:
         >>> import torch

@@ -27,8 +27,8 @@ class Broyden(Accelerated):
         OptionError: `memory` is outside its range.
         ConditionError: from `start`, if the method's state holds more than unknowns, as that of `FISTA` does.
 
-    Source: Broyden 1965 (*A class of methods for solving nonlinear simultaneous equations*); Bai, Kolter & Koltun 2019,
-    for equilibrium models.
+    Source: Broyden 1965 (*A class of methods for solving nonlinear simultaneous equations*), method 1; Bai, Kolter &
+    Koltun 2019, for equilibrium models.
 
     Example:
         >>> import torch

@@ -27,8 +27,8 @@ class Extragradient(SplittingMethod):
         StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 1/L).
         ConditionError: from `prepare`, if A is not known to be Lipschitz, or B to be a subdifferential.
 
-    Source: Korpelevich 1976 (*The extragradient method for finding saddle points and other problems*). Rate: as for
-    `ForwardBackwardForward`, from the same inequality.
+    Source: Korpelevich 1976 (*The extragradient method for finding saddle points and other problems*); Facchinei & Pang
+    2003, chapter 12. Rate: as for `ForwardBackwardForward`, from the same inequality.
 
     Example:
         >>> round(Extragradient(0.25).rate(m=1.0, L=2.0), 4)
