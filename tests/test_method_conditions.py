@@ -20,6 +20,7 @@ from monops import (
     Dense,
     Extragradient,
     FixedPoint,
+    ForwardBackward,
     ForwardBackwardForward,
     ForwardReflectedBackward,
     Halpern,
@@ -38,6 +39,7 @@ from monops.errors import ConditionError, MonopsError, NoResolventError, OptionE
 
 A_PLAIN = Affine(Dense(torch.tensor([[2.0, -1.0], [1.0, 2.0]])), torch.ones(2))
 SYMMETRIC = Affine(Dense(torch.tensor([[2.0, 1.0], [1.0, 2.0]]), symmetric=True), torch.ones(2))
+SKEW = Affine(Dense(torch.tensor([[0.0, -1.0], [1.0, 0.0]])), torch.ones(2))
 RELU, ABS = Subdifferential(ReLU()), Subdifferential(L1())
 TALL = Dense(torch.ones(3, 2))
 
@@ -46,19 +48,31 @@ TALL = Dense(torch.ones(3, 2))
     ("run", "error", "match"),
     [
         (lambda: solve(FISTA(0.1), A_PLAIN, RELU), ConditionError, "gradient of a convex function"),
-        (lambda: solve(FISTA(0.5), SYMMETRIC, RELU), StepSizeError, r"\(0, 1/L\] for L = 3"),
-        (lambda: solve(AdaptiveForwardBackward(), A_PLAIN, RELU), ConditionError, "symmetric M"),
+        (
+            lambda: solve(FISTA(0.5), SYMMETRIC, RELU),
+            StepSizeError,
+            r"\(0, 0\.333333\], where the bound is 1/L for L = 3, got 0\.5; take a smaller",
+        ),
+        (lambda: solve(AdaptiveForwardBackward(), A_PLAIN, RELU), ConditionError, "known to be symmetric"),
         (lambda: solve(Extragradient(0.1), A_PLAIN, A_PLAIN), ConditionError, "take ForwardBackwardForward"),
-        (lambda: solve(ForwardBackwardForward(1.0), A_PLAIN, RELU), StepSizeError, r"\(0, 1/L\)"),
-        (lambda: solve(ForwardReflectedBackward(0.3), A_PLAIN, RELU), StepSizeError, r"\(0, 1/\(2L\)\)"),
+        (
+            lambda: solve(ForwardBackwardForward(1.0), A_PLAIN, RELU),
+            StepSizeError,
+            r"\(0, 0\.447214\), where the bound is 1/L",
+        ),
+        (
+            lambda: solve(ForwardReflectedBackward(0.3), A_PLAIN, RELU),
+            StepSizeError,
+            r"\(0, 0\.223607\), where the bound is 1/\(2L\) for",
+        ),
         (lambda: solve(ForwardBackwardForward(0.1), ABS, RELU, torch.ones(2)), ConditionError, "exchange A and B"),
         (lambda: solve(PeacemanRachford(0.1), A_PLAIN, ABS.precompose(TALL)), NoResolventError, "ChambollePock"),
         (lambda: solve(ADMM(0.1), ABS, RELU.precompose(TALL), torch.ones(2)), ConditionError, "LinearizedADMM"),
         (lambda: solve(ChambollePock(1.0, 1.1), A_PLAIN, RELU), StepSizeError, r"στ‖K‖² ≤ 1.*got 1.1"),
         (lambda: solve(CondatVu(0.1, 1e3), A_PLAIN, RELU), StepSizeError, r"1/τ - σ‖K‖² > 1/\(2β\)"),
-        (lambda: solve(CondatVu(9.0), A_PLAIN, RELU), StepSizeError, r"\(0, 2β\)"),
+        (lambda: solve(CondatVu(9.0), A_PLAIN, RELU), StepSizeError, r"\(0, 0\.8\), where the bound is 2β"),
         (lambda: solve(LinearizedADMM(1.0, 2.0), A_PLAIN, RELU), StepSizeError, "τ‖K‖² ≤ α"),
-        (lambda: solve(DavisYin(9.0), A_PLAIN, RELU), StepSizeError, r"\(0, 2β\)"),
+        (lambda: solve(DavisYin(9.0), A_PLAIN, RELU), StepSizeError, r"\(0, 0\.8\), where the bound is 2β"),
         (lambda: solve(ProximalPoint(1.0), A_PLAIN, RELU), NoResolventError, "not known"),
         (lambda: solve(Relaxed(PeacemanRachford(0.1), 1.5), A_PLAIN, RELU), OptionError, r"\(0, 1\)"),
         (
@@ -78,6 +92,15 @@ TALL = Dense(torch.ones(3, 2))
         (lambda: Anderson(PeacemanRachford(), memory=0), OptionError, "memory ≥ 1, got 0"),
         (lambda: Broyden(PeacemanRachford(), memory=0), OptionError, "memory ≥ 1, got 0"),
         (lambda: FixedPoint(0.0), OptionError, r"\(0, 1\], got 0"),
+        (lambda: FixedPoint("a"), OptionError, r"\(0, 1\], got 'a'"),  # type: ignore[arg-type]
+        (lambda: AdaptiveForwardBackward("auto"), OptionError, r"\(0, ∞\), got 'auto'"),  # type: ignore[arg-type]
+        (lambda: Halpern(PeacemanRachford(), "a"), OptionError, r"\(0, 1\), or None, got 'a'"),  # type: ignore[arg-type]
+        (lambda: Relaxed(PeacemanRachford(), "a"), OptionError, r"\(0, 2\), got 'a'"),  # type: ignore[arg-type]
+        (
+            lambda: solve(ForwardBackward(0.1), SKEW, RELU),
+            ConditionError,
+            r"the bound is 0, from 2β .* β = 0 of Affine \(m = 0, L = 1\);",
+        ),
         (lambda: AdaptiveForwardBackward(0.0), OptionError, "first_step"),
         (lambda: search_step(FixedPoint(), A_PLAIN, RELU), OptionError, "a step is searched for a method with a step"),
         (lambda: ProjectiveSplitting(-1.0), OptionError, r"\(0, ∞\)"),

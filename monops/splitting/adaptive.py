@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -58,8 +59,8 @@ class AdaptiveForwardBackward(SplittingMethod):
     allow_unproven: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.first_step < math.inf:
-            raise OptionError(f"AdaptiveForwardBackward wants first_step in (0, ∞), got {self.first_step}")
+        if not (isinstance(self.first_step, numbers.Real) and 0 < self.first_step < math.inf):
+            raise OptionError(f"AdaptiveForwardBackward wants first_step in (0, ∞), got {self.first_step!r}")
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         if not self.allow_unproven:

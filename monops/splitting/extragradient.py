@@ -9,7 +9,7 @@ from monops.errors import ConditionError
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.forward_backward_forward import two_look_best_step, two_look_rate
-from monops.splitting.parts import share_of_lipschitz
+from monops.splitting.parts import inverse_lipschitz
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Extragradient(SplittingMethod):
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
         if not (B.is_gradient or self.allow_unproven):
             raise ConditionError(
-                f"Extragradient wants a subdifferential or a normal cone as B, got {type(B).__name__}, which is not "
+                f"Extragradient wants a subdifferential or a normal cone as B, got {type(B).__name__}, not "
                 "known to be one; take ForwardBackwardForward, or allow_unproven=True"
             )
-        return A, B.resolvent(self.require_step_below(lambda: share_of_lipschitz(self, A, 1.0, "1/L")))
+        return A, B.resolvent(self.require_step_below(lambda: inverse_lipschitz(self, A)))
 
     def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
         A, J_B = plan

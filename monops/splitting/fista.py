@@ -10,7 +10,7 @@ from monops.arrays import Array, device_of, full, namespace
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import require_gradient, share_of_lipschitz
+from monops.splitting.parts import inverse_lipschitz, require_gradient
 from monops.splitting.state import per_sample
 
 
@@ -56,7 +56,7 @@ class FISTA(SplittingMethod):
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         if not self.allow_unproven:
             require_gradient(self, A)
-        step = self.require_step_below(lambda: share_of_lipschitz(self, A, 1 + 1e-12, "1/L]"))
+        step = self.require_step_below(lambda: inverse_lipschitz(self, A), closed=True)
         return A, B.resolvent(step), common_rank(A, B)
 
     def start(self, plan: tuple[Any, ...], z0: Array) -> Inertial:

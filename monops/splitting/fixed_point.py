@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,8 +39,8 @@ class FixedPoint(SplittingMethod):
     damping: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.damping <= 1:
-            raise OptionError(f"FixedPoint wants a damping in (0, 1], got {self.damping}")
+        if not (isinstance(self.damping, numbers.Real) and 0 < self.damping <= 1):
+            raise OptionError(f"FixedPoint wants a damping in (0, 1], got {self.damping!r}")
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
         return A, B.resolvent(1.0)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import gradient_step
+from monops.splitting.parts import gradient_step, twice_cocoercivity
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,7 @@ class ForwardBackward(SplittingMethod):
     allow_unproven: bool = False
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
-        return A, B.resolvent(self.require_step_below(lambda: (2 * A.cocoercivity, self._why(A))))
-
-    @staticmethod
-    def _why(A: MonotoneOperator) -> str:
-        return (
-            f"which is (0, 2β) for the cocoercivity β of A (β = m/L² with m = {A.strong_monotonicity:.6g}, "
-            f"L = {A.lipschitz:.6g} if nothing better is known)"
-        )
+        return A, B.resolvent(self.require_step_below(lambda: twice_cocoercivity(A)))
 
     def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
         A, J_B = plan

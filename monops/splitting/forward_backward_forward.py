@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from monops.arrays import Array
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import share_of_lipschitz
+from monops.splitting.parts import inverse_lipschitz
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ForwardBackwardForward(SplittingMethod):
     allow_unproven: bool = False
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
-        return A, B.resolvent(self.require_step_below(lambda: share_of_lipschitz(self, A, 1.0, "1/L")))
+        return A, B.resolvent(self.require_step_below(lambda: inverse_lipschitz(self, A)))
 
     def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
         A, J_B = plan

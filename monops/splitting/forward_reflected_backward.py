@@ -9,7 +9,7 @@ from typing import NamedTuple
 from monops.arrays import Array
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import share_of_lipschitz
+from monops.splitting.parts import inverse_lipschitz
 
 
 class Reflected(NamedTuple):
@@ -45,7 +45,7 @@ class ForwardReflectedBackward(SplittingMethod):
     allow_unproven: bool = False
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
-        return A, B.resolvent(self.require_step_below(lambda: share_of_lipschitz(self, A, 0.5, "1/(2L)")))
+        return A, B.resolvent(self.require_step_below(lambda: inverse_lipschitz(self, A, 2)))
 
     def start(self, plan: tuple[MonotoneOperator, Resolvent], z0: Array) -> Reflected:
         return Reflected(z0, plan[0].apply(z0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -56,8 +57,8 @@ class Halpern(SplittingMethod):
     def __post_init__(self) -> None:
         if not isinstance(self.method, SplittingMethod):
             raise OptionError(f"Halpern wants a SplittingMethod such as DouglasRachford(), got {self.method!r}")
-        if self.restart is not None and not 0 < self.restart < 1:
-            raise OptionError(f"Halpern wants restart in (0, 1), or None, got {self.restart}")
+        if self.restart is not None and not (isinstance(self.restart, numbers.Real) and 0 < self.restart < 1):
+            raise OptionError(f"Halpern wants restart in (0, 1), or None, got {self.restart!r}")
 
     @property
     def step(self) -> StepSize:  # type: ignore[override]

@@ -95,9 +95,9 @@ def require_gradient(method: object, A: MonotoneOperator) -> None:
     """Raise unless A is known to be the gradient of a convex function."""
     if not A.is_gradient:
         raise ConditionError(
-            f"{type(method).__name__} wants the gradient of a convex function as A, such as Affine(M, b) with a "
-            f"symmetric M or Subdifferential(f) of a smooth f; {type(A).__name__} is not known to be one (a matrix is "
-            f"known to be symmetric as K.H @ K, or by Dense(matrix, symmetric=True))"
+            f"{type(method).__name__} wants the gradient of a convex function as A: Subdifferential(f) of a smooth f, "
+            f"or Affine(M, b) with an M known to be symmetric, as K.H @ K and Dense(matrix, symmetric=True) are; got "
+            f"{type(A).__name__}, not known to be one; take ForwardBackwardForward, or allow_unproven=True"
         )
 
 
@@ -107,21 +107,24 @@ def may_be_strongly_monotone(A: MonotoneOperator) -> bool:
     return not costs_nothing or A.strong_monotonicity > 0
 
 
-def share_of_lipschitz(method: object, A: MonotoneOperator, share: float, name: str) -> tuple[float, str]:
-    """share/L for the Lipschitz constant L of A, and what it is, for `require_step_below`."""
+def inverse_lipschitz(method: object, A: MonotoneOperator, times: int = 1) -> tuple[float, str]:
+    """1/(times·L) for the Lipschitz constant L of A, and its formula, for `require_step_below`."""
     L = A.lipschitz
     if not math.inf > L:
         raise ConditionError(
-            f"{type(method).__name__} wants a single-valued Lipschitz operator as A, but {type(A).__name__} has "
-            f"lipschitz = {L}; exchange A and B, or take a method that uses A's resolvent"
+            f"{type(method).__name__} wants a single-valued Lipschitz operator as A, got {type(A).__name__} with "
+            f"lipschitz = {L}; exchange A and B, or take a method that uses A's resolvent, such as DouglasRachford"
         )
-    closed = name if name.endswith("]") else f"{name})"
-    return share / L if L > 0 else math.inf, f"which is (0, {closed} for L = {L:.6g}"
+    formula = "1/L" if times == 1 else f"1/({times}L)"
+    return 1 / (times * L) if L > 0 else math.inf, f"{formula} for L = {L:.6g}"
 
 
 def twice_cocoercivity(C: MonotoneOperator) -> tuple[float, str]:
-    """2β for the cocoercivity β of C, and what it is, for `require_step_below`."""
-    return 2 * C.cocoercivity, f"which is (0, 2β) for the cocoercivity β of {type(C).__name__}"
+    """2β for the cocoercivity β of C, and its formula, for `require_step_below`."""
+    beta = C.cocoercivity
+    # A gradient has its β from L alone; its m would cost an eigenvalue.
+    facts = "" if C.is_gradient else f" (m = {C.strong_monotonicity:.6g}, L = {C.lipschitz:.6g})"
+    return 2 * beta, f"2β for the cocoercivity β = {beta:.6g} of {type(C).__name__}{facts}"
 
 
 def affine_part(method: object, A: MonotoneOperator) -> Affine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +46,8 @@ class Relaxed(SplittingMethod):
     def __post_init__(self) -> None:
         if not isinstance(self.method, SplittingMethod):
             raise OptionError(f"Relaxed wants a SplittingMethod such as PeacemanRachford(), got {self.method!r}")
-        if not 0 < self.relaxation < 2:
-            raise OptionError(f"Relaxed wants a relaxation in (0, 2), got {self.relaxation}")
+        if not (isinstance(self.relaxation, numbers.Real) and 0 < self.relaxation < 2):
+            raise OptionError(f"Relaxed wants a relaxation in (0, 2), got {self.relaxation!r}")
 
     @property
     def gap_is_step(self) -> bool:  # type: ignore[override]
