@@ -37,13 +37,15 @@ class Multiple(Around):
         tensor([2., 0.])
     """
 
-    takes_steps = True
-
     factor: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_number("factor", "in (0, ∞)", is_between(self.factor, 0, math.inf))
+
+    @property
+    def takes_steps(self) -> bool:  # type: ignore[override]
+        return self.function.takes_steps
 
     @property
     def strong_convexity(self) -> float:
@@ -95,9 +97,11 @@ class Translated(Around):
         tensor([3., 1.])
     """
 
-    takes_steps = True
-
     center: float | Array = field(default=0.0, metadata=PARAMETER)
+
+    @property
+    def takes_steps(self) -> bool:  # type: ignore[override]
+        return self.function.takes_steps
 
     @property
     def strong_convexity(self) -> float:

@@ -104,6 +104,11 @@ class MonotoneOperator(ABC):
         return False
 
     @property
+    def takes_steps(self) -> bool:
+        """Whether `resolvent` takes arrays of steps too, of shape (*batch, 1, …, 1)."""
+        return False
+
+    @property
     def is_gradient(self) -> bool:
         """Whether A is known to be the gradient, or subdifferential, of a convex function."""
         return False

@@ -35,8 +35,6 @@ class Subdifferential(MonotoneOperator):
         tensor([1.5000, 0.0000])
     """
 
-    takes_steps = True
-
     f: Function
 
     def __post_init__(self) -> None:
@@ -63,6 +61,10 @@ class Subdifferential(MonotoneOperator):
     @property
     def is_zero(self) -> bool:
         return self.f.is_indicator and self.f.smoothness == 0  # that of the whole space
+
+    @property
+    def takes_steps(self) -> bool:
+        return self.f.takes_steps
 
     @property
     def is_gradient(self) -> bool:
