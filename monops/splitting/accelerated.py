@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from monops.arrays import Array, epsilon, namespace, norm
-from monops.errors import OptionError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
-from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.splitting.base import Step
 from monops.splitting.state import State, pack, require_unknowns, unpack
+from monops.splitting.wrapper import Wrapper
 
 # A smaller share of the method's own step is not tried.
 LEAST_SHARE = 2.0**-10
@@ -53,7 +52,7 @@ class Plan(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Accelerated(SplittingMethod):
+class Accelerated(Wrapper):
     """z ← a proposal made from the steps T(z) of a method, safeguarded sample by sample.
 
     Proposals go on as long as ‖T z - z‖ falls, if not at each of them: after more than `patience` in a row that are not
@@ -71,20 +70,6 @@ class Accelerated(SplittingMethod):
     remembers: ClassVar[bool] = True
 
     patience: ClassVar[int] = 0
-
-    method: SplittingMethod
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.method, SplittingMethod):
-            name = type(self).__name__
-            raise OptionError(f"{name} wants a SplittingMethod such as PeacemanRachford(), got {self.method!r}")
-
-    @property
-    def step(self) -> StepSize:  # type: ignore[override]
-        return self.method.step
-
-    def with_step(self, step: StepSize) -> Any:
-        return dataclasses.replace(self, method=self.method.with_step(step))
 
     @abstractmethod
     def propose(self, plan: Plan, z: Array, Tz: Array, accepted: Array, memory: Any) -> tuple[Array, Any]:
@@ -141,9 +126,3 @@ class Accelerated(SplittingMethod):
             memory=memory,
         )
         return Step(next_state, now.point, now.gap)
-
-    def best_step(self, m: float, L: float) -> float | None:
-        return self.method.best_step(m, L)
-
-    def starting_step(self, A: MonotoneOperator) -> float | None:
-        return self.method.starting_step(A)

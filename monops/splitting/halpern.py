@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import numbers
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from monops.arrays import Array, device_of, full, namespace, norm
 from monops.errors import OptionError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
-from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.splitting.base import Step
 from monops.splitting.state import State, pack, require_unknowns, unpack
+from monops.splitting.wrapper import Wrapper
 
 
 class Anchored(NamedTuple):
@@ -26,7 +26,7 @@ class Anchored(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Halpern(SplittingMethod):
+class Halpern(Wrapper):
     """z ← z₀/(k + 2) + (k + 1)/(k + 2) T(z), where T is a step of another method and z₀ the anchor.
 
     For nonexpansive T, ‖T z - z‖ ≤ 2‖z₀ - z*‖/(k + 1) after k steps, the best that is possible without more being
@@ -51,21 +51,12 @@ class Halpern(SplittingMethod):
 
     remembers: ClassVar[bool] = True
 
-    method: SplittingMethod
     restart: float | None = 0.5
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, SplittingMethod):
-            raise OptionError(f"Halpern wants a SplittingMethod such as DouglasRachford(), got {self.method!r}")
+        super().__post_init__()
         if self.restart is not None and not (isinstance(self.restart, numbers.Real) and 0 < self.restart < 1):
             raise OptionError(f"Halpern wants restart in (0, 1), or None, got {self.restart!r}")
-
-    @property
-    def step(self) -> StepSize:  # type: ignore[override]
-        return self.method.step
-
-    def with_step(self, step: StepSize) -> Halpern:
-        return dataclasses.replace(self, method=self.method.with_step(step))
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, int]:
         return self.method.unguarded().prepare(A, B), common_rank(A, B)
@@ -91,9 +82,3 @@ class Halpern(SplittingMethod):
             size = xp.where(k == 0, moved, size)
         z_next = Tz + (anchor - Tz) / (k + 2)
         return Step(Anchored(unpack(z_next, state.z), anchor, k + 1, size), now.point, now.gap)
-
-    def best_step(self, m: float, L: float) -> float | None:
-        return self.method.best_step(m, L)
-
-    def starting_step(self, A: MonotoneOperator) -> float | None:
-        return self.method.starting_step(A)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import numbers
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +9,13 @@ from typing import Any
 from monops.arrays import Array
 from monops.errors import ConditionError, OptionError
 from monops.monotone import MonotoneOperator
-from monops.splitting.base import SplittingMethod, Step, StepSize
+from monops.splitting.base import Step
 from monops.splitting.state import State, each
+from monops.splitting.wrapper import Wrapper
 
 
 @dataclass(frozen=True)
-class Relaxed(SplittingMethod):
+class Relaxed(Wrapper):
     """z ← z + λ (T(z) - z), where T is a step of another method: Krasnosel'skiĭ-Mann iteration.
 
     λ < 1 damps, λ > 1 overrelaxes. It converges for λ in (0, 1/a) where T is a-averaged: Peaceman-Rachford steps are
@@ -40,25 +40,16 @@ class Relaxed(SplittingMethod):
         True
     """
 
-    method: SplittingMethod
     relaxation: float = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, SplittingMethod):
-            raise OptionError(f"Relaxed wants a SplittingMethod such as PeacemanRachford(), got {self.method!r}")
+        super().__post_init__()
         if not (isinstance(self.relaxation, numbers.Real) and 0 < self.relaxation < 2):
             raise OptionError(f"Relaxed wants a relaxation in (0, 2), got {self.relaxation!r}")
 
     @property
     def gap_is_step(self) -> bool:  # type: ignore[override]
         return self.method.gap_is_step
-
-    @property
-    def step(self) -> StepSize:  # type: ignore[override]
-        return self.method.step
-
-    def with_step(self, step: StepSize) -> Relaxed:
-        return dataclasses.replace(self, method=self.method.with_step(step))
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Any:
         averaged = self.method.averagedness(A, B)
@@ -95,9 +86,3 @@ class Relaxed(SplittingMethod):
             return None
         factor = abs(1 - self.relaxation) + self.relaxation * inner
         return factor if factor < 1 else None
-
-    def best_step(self, m: float, L: float) -> float | None:
-        return self.method.best_step(m, L)
-
-    def starting_step(self, A: MonotoneOperator) -> float | None:
-        return self.method.starting_step(A)
