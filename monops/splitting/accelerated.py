@@ -83,8 +83,13 @@ class Accelerated(Wrapper):
             memory: what the last call remembered.
         """
 
-    def remember(self, z: Array) -> Any:
-        """The memory before the first step, of the same structure as it will be later."""
+    def remember(self, z: Array, none: Array) -> Any:
+        """The memory before the first step, of the same structure as it will be later.
+
+        Args:
+            z: the first state, as one array.
+            none: 0 for each sample. Shape (*batch, 1, …).
+        """
         return ()
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Plan:
@@ -97,7 +102,7 @@ class Accelerated(Wrapper):
         size = norm(z, rank)[(..., *(None,) * rank)]
         xp = namespace(z)
         one = xp.ones_like(size)
-        return Guarded(state, z, z, math.inf * one, 0 * one, one, 0 * one, one, self.remember(z))
+        return Guarded(state, z, z, math.inf * one, 0 * one, one, 0 * one, one, self.remember(z, 0 * one))
 
     def advance(self, plan: Plan, state: Guarded) -> Step:
         now = self.method.advance(plan.inner, state.z)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from monops.arrays import Array, epsilon, flatten_trailing, namespace
+import numpy as np
+import torch
+
+from monops.arrays import Array, device_of, epsilon, eye, flatten_trailing, is_torch, namespace
 from monops.errors import OptionError
 from monops.splitting.accelerated import Accelerated, Plan
 
@@ -49,7 +52,7 @@ class Anderson(Accelerated):
         if not (isinstance(self.memory, int) and self.memory >= 1):
             raise OptionError(f"Anderson wants a memory ≥ 1, got {self.memory!r}")
 
-    def remember(self, z: Array) -> Any:
+    def remember(self, z: Array, none: Array) -> Any:
         return 0, z, z, ((0 * z, 0 * z),) * self.memory
 
     def propose(self, plan: Plan, z: Array, Tz: Array, accepted: Array, memory: Any) -> tuple[Array, Any]:
@@ -75,10 +78,8 @@ def _least_squares(rows: Array, target: Array) -> Array:
     unit = rows / xp.where(size > 0, size, 1.0)[..., None]
     gram = unit @ unit.swapaxes(-1, -2)
     level = 10 * epsilon(rows.dtype) * rows.shape[-2]
-    regular = gram + level * xp.eye(rows.shape[-2], dtype=rows.dtype, **_on(rows))
-    solution = xp.linalg.solve(regular, (unit @ target[..., None]))[..., 0]
-    return solution / xp.where(size > 0, size, 1.0)
-
-
-def _on(x: Array) -> dict[str, Any]:
-    return {"device": x.device} if hasattr(x, "new_zeros") else {}
+    regular = gram + level * eye(rows.shape[-2], rows.dtype, device_of(rows))
+    right = unit @ target[..., None]
+    # `solve` would wait for the device, to see whether the matrix is singular.
+    solution = torch.linalg.solve_ex(regular, right).result if is_torch(rows) else np.linalg.solve(regular, right)
+    return solution[..., 0] / xp.where(size > 0, size, 1.0)
