@@ -65,7 +65,7 @@ def test_counting_changes_no_result(name: str, problem: str) -> None:
         (mo.ChambollePock(0.3), linked, {"resolvent": 2, "linear": 2}),
         (mo.CondatVu(0.3), linked, {"apply": 1, "resolvent": 2, "linear": 2}),
         (mo.ADMM(0.3), linked, {"resolvent": 2, "linear": 2}),
-        (mo.LinearizedADMM(0.3), linked, {"resolvent": 2, "linear": 3}),
+        (mo.LinearizedADMM(0.3), linked, {"resolvent": 2, "linear": 2}),
         (mo.Relaxed(mo.DouglasRachford(0.5), 1.2), monotone, {"resolvent": 2}),
     ],
 )

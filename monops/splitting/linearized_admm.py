@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from monops.arrays import Array, require_step
 from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
-from monops.splitting.admm import Multipliers
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.parts import second_step, take_apart
+
+
+class Apart(NamedTuple):
+    """x; r = K x - w, how far K x is from the w which it is to equal; and u, the multiplier times α."""
+
+    x: Array
+    r: Array
+    u: Array
 
 
 @dataclass(frozen=True)
@@ -59,23 +66,23 @@ class LinearizedADMM(SplittingMethod):
             )
         return A.resolvent(tau), inner.resolvent(step), K, K_H, tau
 
-    def start(self, plan: tuple[Any, ...], z0: Array) -> Multipliers:
-        w = plan[2](z0)
-        return Multipliers(z0, w, 0 * w)
+    def start(self, plan: tuple[Any, ...], z0: Array) -> Apart:
+        nothing = 0 * plan[2](z0)  # with w = K z₀
+        return Apart(z0, nothing, nothing)
 
-    def advance(self, plan: tuple[Any, ...], state: Multipliers) -> Step:
+    def advance(self, plan: tuple[Any, ...], state: Apart) -> Step:
         J_A, J_B, K, K_H, tau = plan
-        x, w, u = state
-        pull = K_H(K(x) - w + u) / self.step
+        x, r, u = state
+        pull = K_H(r + u) / self.step
         p = J_A(x - tau * pull)
         Kp = K(p)
-        v = J_B(Kp + u)
-        total = u + Kp - v
+        apart = Kp - J_B(Kp + u)
+        total = u + apart
 
         def gap() -> tuple[Array, Array]:
-            return (x - p) / tau - pull + K_H(total) / self.step, (v - Kp) / self.step
+            return (x - p) / tau - pull + K_H(total) / self.step, -apart / self.step
 
-        return Step(Multipliers(p, v, total), point=p, gap=gap)
+        return Step(Apart(p, apart, total), point=p, gap=gap)
 
     def best_step(self, m: float, L: float) -> float | None:
         return 1 / L if 0 < L < math.inf else None
