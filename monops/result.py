@@ -76,6 +76,7 @@ class Result:
         history: residuals over the course of the solve.
         method: the method used, with its step as a number.
         problem: the operators A and B, kept for the error bound; or None where only figures are kept.
+        record: of `equilibrium`, where `backward` finds the last linearised solve; else empty.
         search: with `step="auto"`, the `StepSearch` that tells which step was chosen, and why; else None.
     """
 

@@ -38,7 +38,7 @@ class CLASS(SplittingMethod):
         """Factorise, once a solve; refuse a step without proven convergence."""
         # CHANGE: A.resolvent(step) is (I + step·A)⁻¹; A itself, for A.apply(z), needs
         # no preparation. A bound on the step is checked by, for example,
-        # self.require_step_below(lambda: (1 / A.lipschitz, "which is (0, 1/L)")).
+        # self.require_step_below(lambda: (1 / A.lipschitz, "1/L")).
         return A.resolvent(self.step), B.resolvent(self.step)
 
     def advance(self, plan, z):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from cases import draw_of, paper
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from monops import (
     Affine,
@@ -163,3 +164,33 @@ def test_broyden_solves_layers_on_which_plain_iteration_diverges(m: float, gain:
     )
     assert not plain.converged.any()
     assert wrapped.status.name == "CONVERGED"
+
+
+class Waits(TorchDispatchMode):
+    """Notes what would make the host wait for a GPU: reads of numbers, and asking whether a matrix was singular."""
+
+    found: list[str]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(name in str(func) for name in ("_local_scalar_dense", "_linalg_check_errors", "nonzero", "is_nonzero")):
+            self.found.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("wrap", [Anderson, Broyden], ids=lambda w: w.__name__)
+def test_an_acceleration_does_not_wait_for_the_device(wrap: type[Any]) -> None:
+    """Not even where proposals are refused, which is seen to happen here."""
+    A, B, waits = layer(1.0, 2.0, 1.0), Subdifferential(ReLU()), Waits()
+    waits.found = []
+    method = wrap(FixedPoint(), memory=5)
+    plan = method.prepare(A, B)
+    state, refused = method.start(plan, torch.zeros(20, 30, dtype=D)), []
+    for _ in range(60):
+        with waits:
+            state = method.advance(plan, state).state
+        refused.append(bool((state.share < 1).any()))
+    assert any(refused)
+    assert waits.found == []
+    with waits:
+        float(torch.ones(()))
+    assert waits.found

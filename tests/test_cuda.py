@@ -39,7 +39,7 @@ LAYERS: dict[str, Callable[[], Any]] = {
     "by the FFT library": lambda: MonotoneConv(1, 2, (62, 62), device="cuda"),
 }
 # Methods which decide on the host what to do next, each step.
-WAITING = {"SemismoothNewton", "AdaptiveForwardBackward", "Anderson", "Broyden"}
+WAITING = {"SemismoothNewton", "AdaptiveForwardBackward"}
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -67,7 +67,7 @@ def test_counting_changes_no_result(name: str, problem: str) -> None:
         (mo.ChambollePock(0.3), linked, {"resolvent": 2, "linear": 2}),
         (mo.CondatVu(0.3), linked, {"apply": 1, "resolvent": 2, "linear": 2}),
         (mo.ADMM(0.3), linked, {"resolvent": 2, "linear": 2}),
-        (mo.LinearizedADMM(0.3), linked, {"resolvent": 2, "linear": 3}),
+        (mo.LinearizedADMM(0.3), linked, {"resolvent": 2, "linear": 2}),
         (mo.Relaxed(mo.DouglasRachford(0.5), 1.2), monotone, {"resolvent": 2}),
     ],
 )
@@ -249,3 +249,18 @@ def test_no_method_to_choose() -> None:
 def test_what_is_no_method_or_problem_is_refused(methods: Any, problems: Any, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         compare(methods, problems)
+
+
+def test_a_problem_of_one_operator_has_zero_on_its_points() -> None:
+    """Of as many axes as the operator has: with others, operators on single samples would not fit together."""
+    A = Subdifferential(mo.SquaredL2(1.0, axes=2))
+    row = compare([mo.SemismoothNewton(0.5)], (A, None, torch.ones(4, 2, 3))).rows[0]
+    assert row.refusal == ""
+    assert row.steps[-1] == mo.solve(mo.SemismoothNewton(0.5), A, None, torch.ones(4, 2, 3), check_every=1).steps
+    three: Any = 3
+    for refused in (
+        lambda: compare([mo.DouglasRachford()], (three, None)),
+        lambda: mo.solve(mo.DouglasRachford(), three),
+    ):
+        with pytest.raises(OptionError, match=r"A wants a MonotoneOperator .* got int"):
+            refused()

@@ -276,8 +276,8 @@ def linearized_admm(problem: Any, factor: float) -> tuple[Any, Any]:
     """Δx²/τ + 2ΔxΔy + αΔy², with αy the multiplier before: Chambolle and Pock's method from the dual side."""
     method = LinearizedADMM(1.0, factor) if factor <= 1 else Longer(1.0, factor)
 
-    def size(s: Multipliers, t: Multipliers) -> Any:
-        d, e = s.x - t.x, (s.u - s.x + s.w) - (t.u - t.x + t.w)
+    def size(s: Any, t: Any) -> Any:
+        d, e = s.x - t.x, (s[2] - s[1]) - (t[2] - t[1])  # K x - w is the second part
         return d**2 / factor + 2 * d * e + e**2
 
     return multipliers_step(problem, method, size)

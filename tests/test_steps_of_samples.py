@@ -42,6 +42,9 @@ SECOND_TERMS: dict[str, tuple[Callable[[Any], MonotoneOperator], bool]] = {
     "box": (lambda weights: NormalCone(Box(-0.1, 0.2)), True),
     "zero": (lambda weights: ZeroOperator(), True),
     "Tanh": (lambda weights: Subdifferential(Tanh()), False),
+    "twice Tanh": (lambda weights: Subdifferential(2.0 * Tanh()), False),
+    "Tanh moved": (lambda weights: Subdifferential(Tanh().translate(0.3)), False),
+    "twice the operator": (lambda weights: 2.0 * Subdifferential(Tanh()), False),
     "affine": (lambda weights: Affine(Dense(0 * weights.mT @ weights, symmetric=True), 0.1 * weights), False),
 }
 

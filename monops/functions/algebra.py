@@ -13,7 +13,7 @@ from monops.functions.base import Function, total
 from monops.functions.convex_set import norm
 from monops.functions.parameters import PARAMETER
 from monops.functions.squared_l2 import SquaredL2
-from monops.linear import LinearOperator
+from monops.linear import Identity, LinearOperator
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +37,15 @@ class Multiple(Around):
         tensor([2., 0.])
     """
 
-    takes_steps = True
-
     factor: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_number("factor", "in (0, ∞)", is_between(self.factor, 0, math.inf))
+
+    @property
+    def takes_steps(self) -> bool:  # type: ignore[override]
+        return self.function.takes_steps
 
     @property
     def strong_convexity(self) -> float:
@@ -69,6 +71,10 @@ class Multiple(Around):
     def gradient(self, x: Array) -> Array:
         return self.factor * self.function.gradient(x)
 
+    def affine_gradient(self) -> tuple[LinearOperator, Array] | None:
+        known = self.function.affine_gradient()
+        return None if known is None else (self.factor * known[0], self.factor * known[1])
+
     def conjugate(self) -> Function:
         return Multiple(Rescaled(self.function.conjugate(), 1 / self.factor), self.factor)
 
@@ -91,9 +97,11 @@ class Translated(Around):
         tensor([3., 1.])
     """
 
-    takes_steps = True
-
     center: float | Array = field(default=0.0, metadata=PARAMETER)
+
+    @property
+    def takes_steps(self) -> bool:  # type: ignore[override]
+        return self.function.takes_steps
 
     @property
     def strong_convexity(self) -> float:
@@ -239,6 +247,13 @@ class Perturbed(Around):
 
     def gradient(self, x: Array) -> Array:
         return self.function.gradient(x) + self.curvature * (self._admit(x) - self.center) + self.shift
+
+    def affine_gradient(self) -> tuple[LinearOperator, Array] | None:
+        known = self.function.affine_gradient()
+        if known is None:
+            return None
+        Q, q = known
+        return Q + self.curvature * Identity.like(Q), q + self.curvature * self.center - self.shift
 
     def conjugate(self) -> Function:
         if self.curvature == 0:

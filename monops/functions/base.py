@@ -86,6 +86,10 @@ class Function(Parametric, Combinable, ABC):
         """The same function with another number of axes that make one point."""
         return replace(self, axes=axes)
 
+    def affine_gradient(self) -> tuple[LinearOperator, Array] | None:
+        """The operator Q and the array q with ∇f(x) = Q x - q, where f is known to be such a quadratic; else None."""
+        return None
+
     def conjugate(self) -> Function:
         """f*(y) = sup_x ⟨x, y⟩ - f(x)."""
         return Conjugate(self)

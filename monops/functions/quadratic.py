@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from monops.arrays import Array, add_multiple, check_array, require_step
+from monops.arrays import Array, add_multiple, check_array, full, require_step
 from monops.errors import OptionError, ShapeError
 from monops.functions.base import Function, total
 from monops.functions.kept import Memo, kept
@@ -39,6 +39,10 @@ class Quadratic(Function):
     @abstractmethod
     def _slope(self) -> float | Array:
         """q."""
+
+    def affine_gradient(self) -> tuple[LinearOperator, Array]:
+        op = self._known
+        return self._hessian, self._slope() + full(op.domain, 0.0, op.dtype, op.device)
 
     @property
     def strong_convexity(self) -> float:

@@ -116,6 +116,9 @@ class Affine(MonotoneOperator):
         R = self.linear.resolvent(require_step(step, self, "resolvent"))
         return AffineResolvent(R, self.b, step)
 
+    def as_affine(self) -> Affine:
+        return self
+
     def scale(self, zero: Array, rank: int) -> Array:
         return norm(self.b, rank)
 

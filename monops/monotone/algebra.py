@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from monops.arrays import Array, Shape, require_step
 from monops.errors import NoResolventError
 from monops.linear import Identity, LinearOperator
+from monops.monotone.affine import Affine
 from monops.monotone.base import MonotoneOperator, Resolvent, common_domain, common_rank, take_rows
 
 
@@ -74,6 +75,10 @@ class Multiple(Around):
         return self.factor * self.A.lipschitz
 
     @property
+    def is_zero(self) -> bool:
+        return self.A.is_zero
+
+    @property
     def cocoercivity(self) -> float:
         return self.A.cocoercivity / self.factor
 
@@ -85,6 +90,13 @@ class Multiple(Around):
 
     def resolvent(self, step: float) -> Resolvent:
         return self.A.resolvent(require_step(step, self, "resolvent") * self.factor)
+
+    def as_affine(self) -> Affine | None:
+        A, c = self.A.as_affine(), self.factor
+        return None if A is None else Affine(c * A.linear, c * A.b, claim=None if A.claim is None else c * A.claim)
+
+    def _scaled(self, factor: float) -> MonotoneOperator:
+        return factor * self.factor * self.A
 
     def take(self, index: Array, shape: Shape) -> Multiple:
         return Multiple(self.factor, self.A.take(index, shape))
@@ -117,6 +129,10 @@ class Translated(Around):
 
     def resolvent(self, step: float) -> Resolvent:
         return Transformed(self.A.resolvent(step), shift=-self.center, offset=self.center)
+
+    def as_affine(self) -> Affine | None:
+        A = self.A.as_affine()
+        return None if A is None else Affine(A.linear, A.b + A.linear.apply(self.center), claim=A.claim)
 
     def take(self, index: Array, shape: Shape) -> Translated:
         return Translated(self.A.take(index, shape), take_rows(self.center, index, shape))
@@ -157,6 +173,13 @@ class Perturbed(Around):
         shrink = 1 / (1 + require_step(step, self, "resolvent") * self.curvature)
         return Transformed(self.A.resolvent(step * shrink), inner=shrink, shift=-step * shrink * self.shift)
 
+    def as_affine(self) -> Affine | None:
+        A = self.A.as_affine()
+        if A is None:
+            return None
+        claim = None if A.claim is None else A.claim + self.curvature
+        return Affine(A.linear + self.curvature * Identity.like(A.linear), A.b - self.shift, claim=claim)
+
     def take(self, index: Array, shape: Shape) -> Perturbed:
         return Perturbed(self.A.take(index, shape), self.curvature, take_rows(self.shift, index, shape))
 
@@ -192,6 +215,10 @@ class MonotoneSum(MonotoneOperator):
         return self.A.lipschitz + self.B.lipschitz
 
     @property
+    def is_zero(self) -> bool:
+        return self.A.is_zero and self.B.is_zero
+
+    @property
     def is_gradient(self) -> bool:
         return self.A.is_gradient and self.B.is_gradient
 
@@ -210,6 +237,24 @@ class MonotoneSum(MonotoneOperator):
             f"the resolvent of {type(self.A).__name__} + {type(self.B).__name__} is not known; hand the two terms "
             "to a splitting method instead"
         )
+
+    def as_affine(self) -> Affine | None:
+        A, B = self.A.as_affine(), self.B.as_affine()
+        return None if A is None or B is None else Affine(A.linear + B.linear, A.b + B.b)
+
+    def translate(self, center: Array) -> MonotoneSum:
+        return MonotoneSum(self.A.translate(center), self.B.translate(center))
+
+    def _plus(self, other: object) -> MonotoneOperator:
+        if isinstance(other, MonotoneOperator) or (isinstance(other, LinearOperator) and type(other) is not Identity):
+            return super()._plus(other)
+        # A multiple of I, or an array, changes one term, which keeps its structure and its resolvent.
+        if isinstance(self.A, Affine):
+            return MonotoneSum(self.A + other, self.B)
+        return MonotoneSum(self.A, self.B + other)
+
+    def _scaled(self, factor: float) -> MonotoneOperator:
+        return MonotoneSum(factor * self.A, factor * self.B)
 
     def take(self, index: Array, shape: Shape) -> MonotoneSum:
         return MonotoneSum(self.A.take(index, shape), self.B.take(index, shape))

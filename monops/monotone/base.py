@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monops.arrays import Array, Shape, is_torch, norm, reflect
 from monops.errors import DTypeError, NotSingleValuedError, OptionError, ShapeError
 from monops.linear import Identity, LinearOperator
 from monops.signatures import require_signatures
+
+if TYPE_CHECKING:
+    from monops.monotone.affine import Affine
 
 
 class Resolvent(ABC):
@@ -106,6 +109,11 @@ class MonotoneOperator(ABC):
         return False
 
     @property
+    def takes_steps(self) -> bool:
+        """Whether `resolvent` takes arrays of steps too, of shape (*batch, 1, …, 1)."""
+        return False
+
+    @property
     def is_gradient(self) -> bool:
         """Whether A is known to be the gradient, or subdifferential, of a convex function."""
         return False
@@ -156,6 +164,10 @@ class MonotoneOperator(ABC):
         from monops.monotone.jacobian import Jacobian
 
         return Jacobian(self, x)
+
+    def as_affine(self) -> Affine | None:
+        """The same operator as an `Affine`, where it is known to be one; else None."""
+        return None
 
     def scale(self, zero: Array, rank: int) -> Array | None:
         """‖A(0)‖, one number a sample, with which residuals are compared beside ‖point‖; None if A is set-valued.
@@ -212,13 +224,17 @@ class MonotoneOperator(ABC):
         return Perturbed(self, shift=other)
 
     def __rmul__(self, factor: float) -> MonotoneOperator:
-        from monops.monotone.algebra import Multiple
-
         if not (isinstance(factor, float | int) and 0 < factor < math.inf):
             raise OptionError(f"a monotone operator is multiplied by a number > 0, got {factor}")
-        return Multiple(float(factor), self)
+        return self._scaled(float(factor))
 
     __mul__ = __rmul__
+
+    def _scaled(self, factor: float) -> MonotoneOperator:
+        """The multiple; subclasses keep their structure."""
+        from monops.monotone.algebra import Multiple
+
+        return Multiple(factor, self)
 
     def translate(self, center: Array) -> MonotoneOperator:
         """z ↦ A(z - center)."""

@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from monops.arrays import Array, Shape, require_step
-from monops.errors import NoResolventError
-from monops.linear import Identity, LinearOperator
+from monops.arrays import Array, Shape, epsilon, require_step
+from monops.errors import NoResolventError, OptionError, ShapeError
+from monops.linear import Composed, Identity, LinearOperator
 from monops.linear.frames import frame_constant
+from monops.linear.spectral import DENSE_LIMIT
+from monops.monotone.affine import Affine
 from monops.monotone.base import MonotoneOperator, Resolvent
 
 
@@ -21,9 +23,16 @@ class Precomposed(MonotoneOperator):
     that of A at ν·step (Bauschke & Combettes 2017, proposition 23.25). Otherwise there is none: primal-dual methods
     such as `ChambollePock` take A and K apart.
 
+    With σ the smallest singular value of K: A m-strongly monotone makes it σ²m-strongly monotone, A L-Lipschitz makes
+    it ‖K‖²L-Lipschitz, and A β-cocoercive makes it β/‖K‖²-cocoercive.
+
     Args:
         A: on the codomain of K.
         K: any linear operator.
+
+    Raises:
+        OptionError: `K` is not a linear operator.
+        ShapeError: A acts on another space than the codomain of K.
 
     Example:
         >>> import torch
@@ -39,6 +48,16 @@ class Precomposed(MonotoneOperator):
     nu: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        A, K = self.A, self.K
+        if not isinstance(K, LinearOperator):
+            raise OptionError(
+                f"A.precompose(K) wants a LinearOperator such as Dense(matrix) as K, got {type(K).__name__}"
+            )
+        if A.domain not in (None, K.codomain) or A.rank > len(K.codomain):
+            on = f"points of {A.rank} axes" if A.domain is None else A.domain
+            raise ShapeError(
+                f"KᴴAK wants an A on the codomain {K.codomain} of K, got {K.signature} and {type(A).__name__} on {on}"
+            )
         object.__setattr__(self, "nu", frame_constant(self.K))
 
     @property
@@ -47,13 +66,17 @@ class Precomposed(MonotoneOperator):
 
     @property
     def strong_monotonicity(self) -> float:
-        is_square = math.prod(self.K.domain) == math.prod(self.K.codomain)
-        return self.nu * self.A.strong_monotonicity if is_square and self.nu is not None else 0.0
+        m = self.A.strong_monotonicity
+        return m * self._least_square if m > 0 else 0.0
 
     @property
     def lipschitz(self) -> float:
         L = self.A.lipschitz
         return self._square_norm * L if math.inf > L else L
+
+    @property
+    def is_zero(self) -> bool:
+        return self.A.is_zero
 
     @property
     def is_gradient(self) -> bool:
@@ -68,6 +91,20 @@ class Precomposed(MonotoneOperator):
     def _square_norm(self) -> float:
         return self.K.norm() ** 2 if self.nu is None else self.nu
 
+    @cached_property
+    def _least_square(self) -> float:
+        """σ² for the smallest singular value σ of K; 0 where that is not known, or costs many products with K."""
+        K = self.K
+        if math.prod(K.domain) > math.prod(K.codomain):
+            return 0.0
+        if self.nu is not None and math.prod(K.domain) == math.prod(K.codomain):
+            return self.nu
+        gram = K.H @ K
+        if isinstance(gram, Composed) and math.prod(K.domain) > DENSE_LIMIT:
+            return 0.0
+        least = gram.monotonicity()
+        return least if least > 100 * epsilon(K.dtype) * self._square_norm else 0.0  # not from rounding alone
+
     def apply(self, x: Array) -> Array:
         return self.K.H.apply(self.A.apply(self.K.apply(x)))
 
@@ -77,11 +114,24 @@ class Precomposed(MonotoneOperator):
     def resolvent(self, step: float) -> PrecomposedResolvent:
         if self.nu is None:
             raise NoResolventError(
-                f"KᴴAK has a known resolvent only where K Kᴴ = ν I, which is false for K = {self.K.signature}; use a "
-                "primal-dual method such as ChambollePock or CondatVu"
+                f"KᴴAK has a known resolvent only where K Kᴴ = ν I, which is false for K = {self.K.signature}; hand "
+                "it as B to a primal-dual method such as ChambollePock or CondatVu"
             )
         J = self.A.resolvent(self.nu * require_step(step, self, "resolvent"))
         return PrecomposedResolvent(J, self.K, self.nu)
+
+    def as_affine(self) -> Affine | None:
+        A = self.A.as_affine()
+        return None if A is None else Affine(self.K.H @ A.linear @ self.K, self.K.H.apply(A.b))
+
+    def precompose(self, K: LinearOperator) -> Precomposed:
+        return Precomposed(self.A, self.K @ K)
+
+    def translate(self, center: Array) -> Precomposed:
+        return Precomposed(self.A.translate(self.K.apply(center)), self.K)
+
+    def _scaled(self, factor: float) -> Precomposed:
+        return Precomposed(factor * self.A, self.K)
 
     def take(self, index: Array, shape: Shape) -> Precomposed:
         return Precomposed(self.A.take(index, shape), self.K.take(index, shape))

@@ -12,6 +12,7 @@ from monops.errors import OptionError
 from monops.functions import Function
 from monops.linear import LinearOperator
 from monops.linear.memo import by_mode
+from monops.monotone.affine import Affine
 from monops.monotone.base import MonotoneOperator, Reflection, Resolvent
 
 
@@ -31,8 +32,6 @@ class Subdifferential(MonotoneOperator):
         >>> Subdifferential(L1()).resolvent(0.5)(torch.tensor([2.0, 0.2]))
         tensor([1.5000, 0.0000])
     """
-
-    takes_steps = True
 
     f: Function
 
@@ -58,6 +57,14 @@ class Subdifferential(MonotoneOperator):
         return self.f.smoothness
 
     @property
+    def is_zero(self) -> bool:
+        return self.f.is_indicator and self.f.smoothness == 0  # that of the whole space
+
+    @property
+    def takes_steps(self) -> bool:
+        return self.f.takes_steps
+
+    @property
     def is_gradient(self) -> bool:
         return True
 
@@ -66,6 +73,10 @@ class Subdifferential(MonotoneOperator):
 
     def derivative(self, x: Array) -> LinearOperator:
         return replace(super().derivative(x), known_symmetric=True)  # type: ignore[type-var]  # a Hessian
+
+    def as_affine(self) -> Affine | None:
+        known = self.f.affine_gradient()
+        return None if known is None else Affine(*known)
 
     def resolvent(self, step: float) -> ProxResolvent:
         return ProxResolvent(self.f, require_step(step, self, "resolvent"))

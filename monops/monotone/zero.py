@@ -23,9 +23,11 @@ class ZeroOperator(MonotoneOperator):
         tensor([1., 1.])
     """
 
-    takes_steps = True
-
     axes: int = 1
+
+    @property
+    def takes_steps(self) -> bool:
+        return True
 
     @property
     def rank(self) -> int:

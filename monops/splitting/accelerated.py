@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import Any, ClassVar, NamedTuple
 from monops.arrays import Array, epsilon, namespace, norm
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
-from monops.splitting.base import SplittingMethod, Step, StepSize, require_method
+from monops.splitting.base import Step
 from monops.splitting.state import State, pack, require_unknowns, unpack
+from monops.splitting.wrapper import Wrapper
 
 # A smaller share of the method's own step is not tried.
 LEAST_SHARE = 2.0**-10
@@ -52,7 +52,7 @@ class Plan(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Accelerated(SplittingMethod):
+class Accelerated(Wrapper):
     """z ← a proposal made from the steps T(z) of a method, safeguarded sample by sample.
 
     Proposals go on as long as ‖T z - z‖ falls, if not at each of them: after more than `patience` in a row that are not
@@ -71,18 +71,6 @@ class Accelerated(SplittingMethod):
 
     patience: ClassVar[int] = 0
 
-    method: SplittingMethod
-
-    def __post_init__(self) -> None:
-        require_method(f"{type(self).__name__}.method", self.method)
-
-    @property
-    def step(self) -> StepSize:  # type: ignore[override]
-        return self.method.step
-
-    def with_step(self, step: StepSize) -> Any:
-        return dataclasses.replace(self, method=self.method.with_step(step))
-
     @abstractmethod
     def propose(self, plan: Plan, z: Array, Tz: Array, accepted: Array, memory: Any) -> tuple[Array, Any]:
         """The next state to try, and what to remember.
@@ -95,8 +83,13 @@ class Accelerated(SplittingMethod):
             memory: what the last call remembered.
         """
 
-    def remember(self, z: Array) -> Any:
-        """The memory before the first step, of the same structure as it will be later."""
+    def remember(self, z: Array, none: Array) -> Any:
+        """The memory before the first step, of the same structure as it will be later.
+
+        Args:
+            z: the first state, as one array.
+            none: 0 for each sample. Shape (*batch, 1, …).
+        """
         return ()
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Plan:
@@ -109,7 +102,7 @@ class Accelerated(SplittingMethod):
         size = norm(z, rank)[(..., *(None,) * rank)]
         xp = namespace(z)
         one = xp.ones_like(size)
-        return Guarded(state, z, z, math.inf * one, 0 * one, one, 0 * one, one, self.remember(z))
+        return Guarded(state, z, z, math.inf * one, 0 * one, one, 0 * one, one, self.remember(z, 0 * one))
 
     def advance(self, plan: Plan, state: Guarded) -> Step:
         now = self.method.advance(plan.inner, state.z)
@@ -138,9 +131,3 @@ class Accelerated(SplittingMethod):
             memory=memory,
         )
         return Step(next_state, now.point, now.gap)
-
-    def best_step(self, m: float, L: float) -> float | None:
-        return self.method.best_step(m, L)
-
-    def starting_step(self, A: MonotoneOperator) -> float | None:
-        return self.method.starting_step(A)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from monops.arrays import Array, detach, device_of, full, is_torch, namespace, norm, to_numpy
-from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
 from monops.options import require_number
@@ -94,10 +93,9 @@ def _longest(x: Array, Ax: Array, state: Measured, rank: int) -> Array:
 
 def _backward(B: MonotoneOperator, x: Array, step: Array, rank: int) -> Array:
     """The resolvent of B at x, for each sample at its step."""
-    try:
+    if B.takes_steps:
         return B.resolvent(step)(x)
-    except StepSizeError:  # one step at a time only
-        steps = to_numpy(step).reshape(step.shape[: step.ndim - rank])
+    steps = to_numpy(step).reshape(step.shape[: step.ndim - rank])
     if steps.size == 1:
         return B.resolvent(float(steps.reshape(())))(x)
     if steps.ndim == 1:

@@ -29,14 +29,16 @@ class ADMM(SplittingMethod):
     """x = (A + KᴴK/α)⁻¹(Kᴴ(w - u)/α), w ← J_B(K x + u), u ← u + K x - w: `solve(ADMM(), A, B.precompose(K))`.
 
     The augmented Lagrangian with penalty 1/α. Converges for every step > 0. Without a K it takes any A with a
-    resolvent. With one A + KᴴK/α is inverted, so A has to be `Affine`; or KᴴK = ν I, which is looked at on a random
-    vector, and x is the resolvent of A at α/ν of Kᴴ(w - u)/ν.
+    resolvent. With one A + KᴴK/α is inverted, so A has to be `Affine`, or known to be affine, as the gradient of a
+    multiple of `LeastSquares` is; or KᴴK = ν I, which is looked at on a random vector, and x is the resolvent of A at
+    α/ν of Kᴴ(w - u)/ν.
 
     Args:
         step: α in (0, ∞), or "auto".
 
     Raises:
-        ConditionError: from `prepare`, if there is a K, A is not affine, and KᴴK is no multiple of I.
+        ConditionError: from `prepare`, if there is a K, A is not affine, and KᴴK is no multiple of I; or if K is only
+            in a part of the second operator.
 
     Source: Gabay & Mercier 1976; Boyd et al. 2011 (*Distributed optimization and statistical learning via the
     alternating direction method of multipliers*), equations 3.5 to 3.7. Rate: without a K it is Douglas-Rachford
@@ -56,7 +58,7 @@ class ADMM(SplittingMethod):
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         step = self._numeric_step()
-        inner, K, K_H, _ = take_apart(B)
+        inner, K, K_H, _ = take_apart(self, B)
         solve_x, nu = self._solver_of_x(A, K, step)
         return solve_x, inner.resolvent(step), K, K_H, nu
 
@@ -88,7 +90,7 @@ class ADMM(SplittingMethod):
         return Step(Multipliers(x, v, u + Kx - v), point=x, gap=gap)
 
     def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
-        step, is_linked = self._step_at(A), isinstance(take_apart(B).K, LinearOperator)
+        step, is_linked = self._step_at(A), isinstance(take_apart(self, B).K, LinearOperator)
         factor = None if step is None or is_linked else reflections_factor(step, A, B)
         return None if factor is None else (1 + factor) / 2
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from monops.arrays import Array, epsilon, flatten_trailing, namespace
+import numpy as np
+import torch
+
+from monops.arrays import Array, device_of, epsilon, eye, flatten_trailing, is_torch, namespace
 from monops.options import require_integer
 from monops.splitting.accelerated import Accelerated, Plan
 
@@ -26,8 +29,9 @@ class Anderson(Accelerated):
         OptionError: `memory` is outside its range.
         ConditionError: from `start`, if the method's state holds more than unknowns, as that of `FISTA` does.
 
-    Source: Anderson 1965; Walker & Ni 2011 (*Anderson acceleration for fixed-point iterations*), algorithm AA.
-    Safeguard in the spirit of Zhang, O'Donoghue & Boyd 2020.
+    Source: Anderson 1965; Walker & Ni 2011 (*Anderson acceleration for fixed-point iterations*), algorithm AA; called
+    type II by Fang & Saad 2009 (*Two classes of multisecant methods for nonlinear acceleration*). Safeguard in the
+    spirit of Zhang, O'Donoghue & Boyd 2020.
 
     Example:
         >>> import torch
@@ -47,7 +51,7 @@ class Anderson(Accelerated):
         super().__post_init__()
         require_integer("Anderson.memory", self.memory)
 
-    def remember(self, z: Array) -> Any:
+    def remember(self, z: Array, none: Array) -> Any:
         return 0, z, z, ((0 * z, 0 * z),) * self.memory
 
     def propose(self, plan: Plan, z: Array, Tz: Array, accepted: Array, memory: Any) -> tuple[Array, Any]:
@@ -73,10 +77,8 @@ def _least_squares(rows: Array, target: Array) -> Array:
     unit = rows / xp.where(size > 0, size, 1.0)[..., None]
     gram = unit @ unit.swapaxes(-1, -2)
     level = 10 * epsilon(rows.dtype) * rows.shape[-2]
-    regular = gram + level * xp.eye(rows.shape[-2], dtype=rows.dtype, **_on(rows))
-    solution = xp.linalg.solve(regular, (unit @ target[..., None]))[..., 0]
-    return solution / xp.where(size > 0, size, 1.0)
-
-
-def _on(x: Array) -> dict[str, Any]:
-    return {"device": x.device} if hasattr(x, "new_zeros") else {}
+    regular = gram + level * eye(rows.shape[-2], rows.dtype, device_of(rows))
+    right = unit @ target[..., None]
+    # `solve` would wait for the device, to see whether the matrix is singular.
+    solution = torch.linalg.solve_ex(regular, right).result if is_torch(rows) else np.linalg.solve(regular, right)
+    return solution[..., 0] / xp.where(size > 0, size, 1.0)

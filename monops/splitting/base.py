@@ -163,30 +163,30 @@ class SplittingMethod(ABC):
         """Where a search for the step begins: `best_step`, unless more than m and L is known of A."""
         return self.best_step(A.strong_monotonicity, A.lipschitz)
 
-    def require_step_below(self, bound: Callable[[], tuple[float, str]]) -> float:
-        """The step, once it is certain that it is less than the bound.
+    def require_step_below(self, bound: Callable[[], tuple[float, str]], *, closed: bool = False) -> float:
+        """The step, once it is certain that it is less than the bound, or equal to it where that is allowed (`closed`).
 
-        `bound` gives that number, and what it is, for the message. It is not called for a method whose field
-        `allow_unproven` is true, which takes any step.
+        `bound` gives that number, and its formula for the message, such as "1/L for L = 3". It is not called for a
+        method whose field `allow_unproven` is true, which takes any step.
 
         Raises:
-            StepSizeError: the step is not in (0, bound).
+            StepSizeError: the step is not in (0, bound), or (0, bound].
             ConditionError: the bound is 0, since an operator lacks what the proof needs.
         """
-        step = self._numeric_step()
+        step, name = self._numeric_step(), type(self).__name__
         if getattr(self, "allow_unproven", False):
             return step
-        limit, why = bound()
+        limit, formula = bound()
+        unproven = ", or allow_unproven=True" if hasattr(self, "allow_unproven") else ""
         if not limit > 0:
             raise ConditionError(
-                f"{type(self).__name__} converges by no step that is proven for these operators: the bound is "
-                f"{limit:g}, {why}; take a method that asks less of them, such as DouglasRachford"
+                f"{name} wants operators for which steps up to some bound are proven to converge, but the bound is "
+                f"{limit:g}, from {formula}; take a method that asks less of them, such as DouglasRachford{unproven}"
             )
-        if not step < limit:
-            beyond = ", or allow_unproven=True" if hasattr(self, "allow_unproven") else ""
+        if not (step < limit or (closed and step <= limit * (1 + 1e-12))):
             raise StepSizeError(
-                f"{type(self).__name__} wants a step in (0, {limit:.6g}), {why}, got {step:g}; "
-                f"take a smaller one{beyond}"
+                f"{name} wants a step in (0, {limit:.6g}{']' if closed else ')'}, where the bound is {formula}, "
+                f"got {step:g}; take a smaller one{unproven}"
             )
         return step
 

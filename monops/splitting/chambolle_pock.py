@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from monops.arrays import Array
+from monops.arrays import Array, require_step
 from monops.errors import StepSizeError
 from monops.linear import LinearOperator
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.condat_vu import PrimalDual
-from monops.splitting.parts import take_apart
+from monops.splitting.parts import second_step, take_apart
 from monops.splitting.rates import reflections_factor
 
 
@@ -25,15 +25,16 @@ class ChambollePock(SplittingMethod):
 
     Args:
         step: τ in (0, ∞), or "auto".
-        dual_step: σ > 0; 1/(τ‖K‖²) unless given.
+        dual_step: σ in (0, 1/(τ‖K‖²)], any in (0, ∞) where K = 0; the largest unless given.
         allow_unproven: accept steps with στ‖K‖² > 1.
 
     Raises:
-        StepSizeError: from `prepare`, if στ‖K‖² > 1.
+        StepSizeError: a step is not in (0, ∞); or, from `prepare`, στ‖K‖² > 1.
+        ConditionError: from `prepare`, if K is only in a part of the second operator.
 
     Source: Chambolle & Pock 2011 (*A first-order primal-dual algorithm for convex problems with applications to
-    imaging*), algorithm 1 with θ = 1. Rate: without a K, at στ = 1, it is Douglas-Rachford splitting of x - τy, by
-    whose rate x comes nearer on the average.
+    imaging*), algorithm 1 with θ = 1. Convergence, with στ‖K‖² = 1 too: Condat 2013, theorem 3.3. Rate: without a K, at
+    στ = 1, it is Douglas-Rachford splitting of x - τy, by whose rate x comes nearer on the average.
 
     Example:
         >>> import torch
@@ -49,12 +50,16 @@ class ChambollePock(SplittingMethod):
     dual_step: float | None = None
     allow_unproven: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dual_step is not None:
+            require_step(self.dual_step, self, "dual_step")
+
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
-        inner, K, K_H, norm = take_apart(B)
+        inner, K, K_H, norm = take_apart(self, B)
         tau = self._numeric_step()
-        limit = 1 / (tau * norm**2) if norm > 0 else 1 / tau
-        sigma = limit if self.dual_step is None else self.dual_step
-        if not (0 < sigma <= limit * (1 + 1e-12) or self.allow_unproven):
+        sigma, limit = second_step(self.dual_step, 1 / tau, norm)
+        if not (sigma <= limit * (1 + 1e-12) or self.allow_unproven):
             raise StepSizeError(
                 f"ChambollePock wants στ‖K‖² ≤ 1, so dual_step in (0, {limit:.6g}] with τ = {tau:.6g} and ‖K‖ = "
                 f"{norm:.6g}; got {sigma:.6g}"
@@ -77,7 +82,7 @@ class ChambollePock(SplittingMethod):
 
     def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
         tau = self._step_at(A)
-        if tau is None or isinstance(take_apart(B).K, LinearOperator) or (self.dual_step or 1 / tau) != 1 / tau:
+        if tau is None or isinstance(take_apart(self, B).K, LinearOperator) or (self.dual_step or 1 / tau) != 1 / tau:
             return None
         factor = reflections_factor(tau, A, B)
         return None if factor is None else (1 + factor) / 2

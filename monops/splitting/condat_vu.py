@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from monops.arrays import Array
+from monops.arrays import Array, require_step
 from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import gradient_step, take_apart, twice_cocoercivity, two_terms
+from monops.splitting.parts import gradient_step, second_step, take_apart, twice_cocoercivity, two_terms
 
 
 class PrimalDual(NamedTuple):
@@ -25,18 +25,20 @@ class CondatVu(SplittingMethod):
     """x ← J_A(x - τ(C(x) + Kᴴ y)), y ← J_{B⁻¹}(y + σ K(2x - x₋)): `solve(CondatVu(), A + C, B.precompose(K))`.
 
     Solves 0 ∈ A + C + Kᴴ ∘ B ∘ K by the resolvents of A and B alone, for β-cocoercive C. Converges where
-    1/τ - σ‖K‖² ≥ 1/(2β).
+    1/τ - σ‖K‖² > 1/(2β); with C = 0 it is `ChambollePock`, and στ‖K‖² = 1 will do.
 
     Args:
         step: τ in (0, 2β), or "auto".
-        dual_step: σ > 0; unless given, the largest that the condition allows (less a hundredth).
+        dual_step: σ in (0, ∞); unless given, a hundredth less than the condition allows.
         allow_unproven: accept steps outside of the condition.
 
     Raises:
-        StepSizeError: from `prepare`, if the condition does not hold.
+        StepSizeError: a step is not in (0, ∞); or, from `prepare`, the condition does not hold.
+        ConditionError: from `prepare`, if more than one term of A + C is not known to be cocoercive, or K is only in a
+            part of the second operator.
 
     Source: Condat 2013 (*A primal-dual splitting method for convex optimization involving Lipschitzian, proximable and
-    linear composite terms*), algorithm 3.1; Vũ 2013.
+    linear composite terms*), algorithm 3.1 and theorems 3.1 (without relaxation) and 3.3 (C = 0); Vũ 2013.
 
     Example:
         >>> import torch
@@ -52,15 +54,25 @@ class CondatVu(SplittingMethod):
     dual_step: float | None = None
     allow_unproven: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dual_step is not None:
+            require_step(self.dual_step, self, "dual_step")
+
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
-        first, C = two_terms(A)
-        inner, K, K_H, norm = take_apart(B)
+        first, C = two_terms(self, A)
+        inner, K, K_H, norm = take_apart(self, B)
         tau = self.require_step_below(lambda: twice_cocoercivity(C))
-        limit = dual_limit(tau, norm, C)
-        sigma = 0.99 * min(limit, 1e6 / tau) if self.dual_step is None else self.dual_step
-        if not (0 < sigma <= limit * (1 + 1e-12) or self.allow_unproven):
+        room = 1 / tau - (1 / (2 * C.cocoercivity) if C.cocoercivity > 0 else math.inf)
+        if self.dual_step is None and self.allow_unproven and not room > 0:
+            room = 1 / tau  # what there would be without C
+        sigma, limit = second_step(self.dual_step, room, norm)
+        if self.dual_step is None:
+            sigma *= 0.99
+        relation, end, slack = ("≥", "]", 1 + 1e-12) if C.is_zero else (">", ")", 1 - 1e-12)
+        if not (0 < sigma <= limit * slack or self.allow_unproven):
             raise StepSizeError(
-                f"{type(self).__name__} wants 1/τ - σ‖K‖² ≥ 1/(2β), so dual_step in (0, {limit:.6g}] with "
+                f"CondatVu wants 1/τ - σ‖K‖² {relation} 1/(2β), so dual_step in (0, {limit:.6g}{end} with "
                 f"τ = {tau:.6g}, ‖K‖ = {norm:.6g}, β = {C.cocoercivity:.6g}; got {sigma:.6g}"
             )
         return first.resolvent(tau), inner.inverse().resolvent(sigma), C, K, K_H, tau, sigma
@@ -85,10 +97,3 @@ class CondatVu(SplittingMethod):
 
     def starting_step(self, A: MonotoneOperator) -> float | None:
         return gradient_step(A) if A.is_gradient else super().starting_step(A)
-
-
-def dual_limit(tau: float, norm: float, C: MonotoneOperator) -> float:
-    """The largest σ with 1/τ - σ‖K‖² ≥ 1/(2β)."""
-    beta = C.cocoercivity
-    room = 1 / tau - (1 / (2 * beta) if beta > 0 else math.inf)
-    return room / norm**2 if norm > 0 else math.inf

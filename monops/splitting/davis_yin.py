@@ -24,6 +24,10 @@ class DavisYin(SplittingMethod):
         step: α in (0, 2β), or "auto".
         allow_unproven: accept a step outside of the interval.
 
+    Raises:
+        StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 2β).
+        ConditionError: from `prepare`, if more than one term of A + C is not known to be cocoercive.
+
     Source: Davis & Yin 2017 (*A three-operator splitting scheme and its optimization applications*), algorithm 1.
 
     Example:
@@ -38,7 +42,7 @@ class DavisYin(SplittingMethod):
     allow_unproven: bool = False
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Plan:
-        first, C = two_terms(A)
+        first, C = two_terms(self, A)
         step = self.require_step_below(lambda: twice_cocoercivity(C))
         return first.resolvent(step), B.resolvent(step), C
 
@@ -49,7 +53,7 @@ class DavisYin(SplittingMethod):
         return Step(z + y - x, point=x, gap=lambda: slope(x, y, self.step))
 
     def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
-        beta = two_terms(A)[1].cocoercivity
+        beta = two_terms(self, A)[1].cocoercivity
         if math.isinf(beta):
             return 0.5
         return 2 * beta / (4 * beta - self._numeric_step()) if 0 < self._numeric_step() < 2 * beta else None

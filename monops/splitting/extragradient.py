@@ -10,7 +10,7 @@ from monops.errors import ConditionError
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.forward_backward_forward import two_look_best_step, two_look_rate
-from monops.splitting.parts import share_of_lipschitz
+from monops.splitting.parts import inverse_lipschitz
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,12 @@ class Extragradient(SplittingMethod):
         allow_unproven: accept a step outside of the interval, and any B with a resolvent.
 
     Raises:
-        ConditionError: from `prepare`, if B is not known to be a subdifferential.
+        StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 1/L).
+        ConditionError: from `prepare`, if A is not known to be Lipschitz, or B to be a subdifferential.
 
-    Source: Korpelevich 1976 (*The extragradient method for finding saddle points and other problems*). Rate: as for
-    `ForwardBackwardForward`, from the same inequality; where B is the subdifferential of a μ-strongly
-    convex function, with m + μ/2 for m, and divided by √(1 + αμ).
+    Source: Korpelevich 1976 (*The extragradient method for finding saddle points and other problems*); Facchinei & Pang
+    2003, chapter 12. Rate: as for `ForwardBackwardForward`, from the same inequality; where B is the subdifferential of
+    a μ-strongly convex function, with m + μ/2 for m, and divided by √(1 + αμ).
 
     Example:
         >>> round(Extragradient(0.25).rate(m=1.0, L=2.0), 4)
@@ -42,10 +43,10 @@ class Extragradient(SplittingMethod):
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
         if not (B.is_gradient or self.allow_unproven):
             raise ConditionError(
-                f"Extragradient wants a subdifferential or a normal cone as B, got {type(B).__name__}, which is not "
+                f"Extragradient wants a subdifferential or a normal cone as B, got {type(B).__name__}, not "
                 "known to be one; take ForwardBackwardForward, or allow_unproven=True"
             )
-        return A, B.resolvent(self.require_step_below(lambda: share_of_lipschitz(self, A, 1.0, "1/L")))
+        return A, B.resolvent(self.require_step_below(lambda: inverse_lipschitz(self, A)))
 
     def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
         A, J_B = plan

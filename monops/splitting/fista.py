@@ -10,7 +10,7 @@ from monops.arrays import Array, device_of, full, namespace
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import require_gradient, share_of_lipschitz
+from monops.splitting.parts import inverse_lipschitz, require_gradient
 from monops.splitting.state import per_sample
 
 
@@ -36,7 +36,8 @@ class FISTA(SplittingMethod):
         allow_unproven: accept a step outside of the interval, and an A that is not known to be a gradient.
 
     Raises:
-        ConditionError: from `prepare`, if A is not known to be a gradient.
+        StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 1/L].
+        ConditionError: from `prepare`, if A is not known to be a gradient, or to be Lipschitz.
 
     Source: Beck & Teboulle 2009 (*A fast iterative shrinkage-thresholding algorithm for linear inverse problems*),
     equations 4.1 to 4.3 and theorem 4.4. Restart: O'Donoghue & Candès 2015, the gradient scheme.
@@ -55,7 +56,7 @@ class FISTA(SplittingMethod):
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         if not self.allow_unproven:
             require_gradient(self, A)
-        step = self.require_step_below(lambda: share_of_lipschitz(self, A, 1 + 1e-12, "1/L]"))
+        step = self.require_step_below(lambda: inverse_lipschitz(self, A), closed=True)
         return A, B.resolvent(step), common_rank(A, B)
 
     def start(self, plan: tuple[Any, ...], z0: Array) -> Inertial:

@@ -25,8 +25,9 @@ class FixedPoint(SplittingMethod):
     Raises:
         OptionError: the damping is outside its range.
 
-    Source: Bai, Kolter & Koltun 2019 (*Deep equilibrium models*), as the simplest forward solve. Rate: 1 - λ + λ√(1 -
-    2m + L²), where that is below 1; less where more is known, as for `ForwardBackward`.
+    Source: Bai, Kolter & Koltun 2019 (*Deep equilibrium models*), as the simplest forward solve. Convergence: Banach's
+    fixed-point theorem. Rate: 1 - λ + λ√(1 - 2m + L²), where that is below 1, from that of `ForwardBackward` at α = 1;
+    less where more is known, as there.
 
     Example:
         >>> round(FixedPoint(0.5).rate(m=1.0, L=1.2), 4)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import gradient_step
+from monops.splitting.parts import gradient_step, twice_cocoercivity
 from monops.splitting.rates import Facts, forward_factor
 
 
@@ -23,6 +23,10 @@ class ForwardBackward(SplittingMethod):
     Args:
         step: α in (0, 2β), or "auto".
         allow_unproven: accept a step outside of the interval, and an A for which no bound is known.
+
+    Raises:
+        StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 2β).
+        ConditionError: from `prepare`, if A is not known to be cocoercive.
 
     Source: Bauschke & Combettes 2017, theorem 26.14; used for equilibrium networks by Winston & Kolter 2020. Rate:
     √(1 - 2αm + α²L²); less for a gradient, or where more is known (`monops.splitting.rates.forward_factor`), and that
@@ -40,14 +44,7 @@ class ForwardBackward(SplittingMethod):
     allow_unproven: bool = False
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
-        return A, B.resolvent(self.require_step_below(lambda: (2 * A.cocoercivity, self._why(A))))
-
-    @staticmethod
-    def _why(A: MonotoneOperator) -> str:
-        return (
-            f"which is (0, 2β) for the cocoercivity β of A (β = m/L² with m = {A.strong_monotonicity:.6g}, "
-            f"L = {A.lipschitz:.6g} if nothing better is known)"
-        )
+        return A, B.resolvent(self.require_step_below(lambda: twice_cocoercivity(A)))
 
     def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
         A, J_B = plan

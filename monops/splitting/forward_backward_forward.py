@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from monops.arrays import Array
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import share_of_lipschitz
+from monops.splitting.parts import inverse_lipschitz
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,10 @@ class ForwardBackwardForward(SplittingMethod):
     Args:
         step: α in (0, 1/L), or "auto".
         allow_unproven: accept a step outside of the interval.
+
+    Raises:
+        StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 1/L).
+        ConditionError: from `prepare`, if A is not known to be Lipschitz.
 
     Source: Tseng 2000 (*A modified forward-backward splitting method for maximal monotone mappings*), theorem 3.4.
     Rate: √(1 - c) with 1/c = 1/(1 - α²L²) + 1/(2αm), from ‖z⁺ - z*‖² ≤ ‖z - z*‖² - (1 - α²L²)‖z - y‖² - 2αm‖y - z*‖²,
@@ -34,7 +38,7 @@ class ForwardBackwardForward(SplittingMethod):
     allow_unproven: bool = False
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
-        return A, B.resolvent(self.require_step_below(lambda: share_of_lipschitz(self, A, 1.0, "1/L")))
+        return A, B.resolvent(self.require_step_below(lambda: inverse_lipschitz(self, A)))
 
     def advance(self, plan: tuple[MonotoneOperator, Resolvent], z: Array) -> Step:
         A, J_B = plan

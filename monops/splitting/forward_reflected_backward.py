@@ -9,7 +9,7 @@ from typing import NamedTuple
 from monops.arrays import Array
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import share_of_lipschitz
+from monops.splitting.parts import inverse_lipschitz
 
 
 class Reflected(NamedTuple):
@@ -29,6 +29,10 @@ class ForwardReflectedBackward(SplittingMethod):
         step: α in (0, 1/(2L)), or "auto".
         allow_unproven: accept a step outside of the interval.
 
+    Raises:
+        StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 1/(2L)).
+        ConditionError: from `prepare`, if A is not known to be Lipschitz.
+
     Source: Malitsky & Tam 2020 (*A forward-backward splitting method for monotone inclusions without cocoercivity*),
     theorem 2.5. Rate: √q with q = max((1 + αL)/(1 + αL + 2αm), 2αL) and the m of A + B, on the average: by q falls
     (1 + 2αm)‖z - z*‖² + 2α⟨A(z) - A(z₋), z* - z⟩ + (1 - αL)‖z - z₋‖², as the proof of theorem 2.9 shows.
@@ -42,7 +46,7 @@ class ForwardReflectedBackward(SplittingMethod):
     allow_unproven: bool = False
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
-        return A, B.resolvent(self.require_step_below(lambda: share_of_lipschitz(self, A, 0.5, "1/(2L)")))
+        return A, B.resolvent(self.require_step_below(lambda: inverse_lipschitz(self, A, 2)))
 
     def start(self, plan: tuple[MonotoneOperator, Resolvent], z0: Array) -> Reflected:
         return Reflected(z0, plan[0].apply(z0))

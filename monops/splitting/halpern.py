@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -11,8 +10,9 @@ from monops.arrays import Array, device_of, full, namespace, norm
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
 from monops.options import require_number
-from monops.splitting.base import SplittingMethod, Step, StepSize, require_method
+from monops.splitting.base import Step
 from monops.splitting.state import State, pack, require_unknowns, unpack
+from monops.splitting.wrapper import Wrapper
 
 
 class Anchored(NamedTuple):
@@ -25,7 +25,7 @@ class Anchored(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Halpern(SplittingMethod):
+class Halpern(Wrapper):
     """z ← z₀/(k + 2) + (k + 1)/(k + 2) T(z), where T is a step of another method and z₀ the anchor.
 
     For nonexpansive T, ‖T z - z‖ ≤ 2‖z₀ - z*‖/(k + 1) after k steps, the best that is possible without more being
@@ -50,20 +50,12 @@ class Halpern(SplittingMethod):
 
     remembers: ClassVar[bool] = True
 
-    method: SplittingMethod
     restart: float | None = 0.5
 
     def __post_init__(self) -> None:
-        require_method("Halpern.method", self.method)
+        super().__post_init__()
         if self.restart is not None:
             require_number("Halpern.restart (or None)", self.restart, 0, 1)
-
-    @property
-    def step(self) -> StepSize:  # type: ignore[override]
-        return self.method.step
-
-    def with_step(self, step: StepSize) -> Halpern:
-        return dataclasses.replace(self, method=self.method.with_step(step))
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, int]:
         return self.method.unguarded().prepare(A, B), common_rank(A, B)
@@ -89,9 +81,3 @@ class Halpern(SplittingMethod):
             size = xp.where(k == 0, moved, size)
         z_next = Tz + (anchor - Tz) / (k + 2)
         return Step(Anchored(unpack(z_next, state.z), anchor, k + 1, size), now.point, now.gap)
-
-    def best_step(self, m: float, L: float) -> float | None:
-        return self.method.best_step(m, L)
-
-    def starting_step(self, A: MonotoneOperator) -> float | None:
-        return self.method.starting_step(A)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from monops.arrays import Array
+from monops.arrays import Array, require_step
 from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
-from monops.splitting.admm import Multipliers
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import take_apart
+from monops.splitting.parts import second_step, take_apart
+
+
+class Apart(NamedTuple):
+    """x; r = K x - w, how far K x is from the w which it is to equal; and u, the multiplier times α."""
+
+    x: Array
+    r: Array
+    u: Array
 
 
 @dataclass(frozen=True)
@@ -22,10 +29,11 @@ class LinearizedADMM(SplittingMethod):
 
     Args:
         step: α in (0, ∞), or "auto".
-        primal_step: τ in (0, α/‖K‖²]; the largest unless given.
+        primal_step: τ in (0, α/‖K‖²], any in (0, ∞) where K = 0; the largest unless given.
 
     Raises:
-        StepSizeError: from `prepare`, if τ‖K‖² > α.
+        StepSizeError: a step is not in (0, ∞); or, from `prepare`, τ‖K‖² > α.
+        ConditionError: from `prepare`, if K is only in a part of the second operator.
 
     Source: Parikh & Boyd 2014 (*Proximal algorithms*), section 4.4.2.
 
@@ -42,35 +50,39 @@ class LinearizedADMM(SplittingMethod):
     step: StepSize = 1.0
     primal_step: float | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.primal_step is not None:
+            require_step(self.primal_step, self, "primal_step")
+
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         step = self._numeric_step()
-        inner, K, K_H, norm = take_apart(B)
-        limit = step / norm**2 if norm > 0 else step
-        tau = limit if self.primal_step is None else self.primal_step
-        if not 0 < tau <= limit * (1 + 1e-12):
+        inner, K, K_H, norm = take_apart(self, B)
+        tau, limit = second_step(self.primal_step, step, norm)
+        if not tau <= limit * (1 + 1e-12):
             raise StepSizeError(
                 f"LinearizedADMM wants τ‖K‖² ≤ α, so primal_step in (0, {limit:.6g}] with α = {step:.6g} and ‖K‖ = "
                 f"{norm:.6g}; got {tau:.6g}"
             )
         return A.resolvent(tau), inner.resolvent(step), K, K_H, tau
 
-    def start(self, plan: tuple[Any, ...], z0: Array) -> Multipliers:
-        w = plan[2](z0)
-        return Multipliers(z0, w, 0 * w)
+    def start(self, plan: tuple[Any, ...], z0: Array) -> Apart:
+        nothing = 0 * plan[2](z0)  # with w = K z₀
+        return Apart(z0, nothing, nothing)
 
-    def advance(self, plan: tuple[Any, ...], state: Multipliers) -> Step:
+    def advance(self, plan: tuple[Any, ...], state: Apart) -> Step:
         J_A, J_B, K, K_H, tau = plan
-        x, w, u = state
-        pull = K_H(K(x) - w + u) / self.step
+        x, r, u = state
+        pull = K_H(r + u) / self.step
         p = J_A(x - tau * pull)
         Kp = K(p)
-        v = J_B(Kp + u)
-        total = u + Kp - v
+        apart = Kp - J_B(Kp + u)
+        total = u + apart
 
         def gap() -> tuple[Array, Array]:
-            return (x - p) / tau - pull + K_H(total) / self.step, (v - Kp) / self.step
+            return (x - p) / tau - pull + K_H(total) / self.step, -apart / self.step
 
-        return Step(Multipliers(p, v, total), point=p, gap=gap)
+        return Step(Apart(p, apart, total), point=p, gap=gap)
 
     def best_step(self, m: float, L: float) -> float | None:
         return 1 / L if 0 < L < math.inf else None

@@ -35,8 +35,8 @@ class SemismoothNewton(Accelerated):
     Args:
         step: α in (0, ∞), or "auto". It matters little.
 
-    Source: Qi & Sun 1993 (*A nonsmooth version of Newton's method*); on splittings, Xiao, Li, Wen & Zhang 2018 (*A
-    regularized semi-smooth Newton method with projection steps for composite convex programs*).
+    Source: Qi & Sun 1993 (*A nonsmooth version of Newton's method*), theorem 3.2; on splittings, Xiao, Li, Wen & Zhang
+    2018 (*A regularized semi-smooth Newton method with projection steps for composite convex programs*).
 
     Example:
         >>> import torch

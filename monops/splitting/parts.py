@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from typing import NamedTuple
 
 from monops.errors import ConditionError
@@ -26,33 +28,76 @@ class Linked(NamedTuple):
     norm: float
 
 
-def take_apart(B: MonotoneOperator) -> Linked:
-    """The parts of B = Kᴴ ∘ B' ∘ K, made by `B'.precompose(K)`; any other B is linked by the identity."""
+def take_apart(method: object, B: MonotoneOperator) -> Linked:
+    """The parts of B = Kᴴ ∘ B' ∘ K, made by `B'.precompose(K)`; any other B is linked by the identity.
+
+    Multiples and translations of such a B, and a further K, are of this form again.
+
+    Raises:
+        ConditionError: such a B is only a part of what was given.
+    """
     if isinstance(B, Precomposed):
         return Linked(B.A, B.K, B.K.H, B.K.norm())
+    parts = summands(B) if isinstance(B, MonotoneSum) else [getattr(B, "A", B)]
+    if any(isinstance(part, Precomposed) and part.nu is None for part in parts):
+        raise ConditionError(
+            f"{type(method).__name__} takes KᴴBK apart where it is all of the second operator, "
+            f"`B.precompose(K)` or a multiple of it, got it inside of a {type(B).__name__}; add the rest to the first "
+            f"operator, A"
+        )
     return Linked(B, Unchanged(), Unchanged(), 1.0)
 
 
-def two_terms(A: MonotoneOperator) -> tuple[MonotoneOperator, MonotoneOperator]:
+# Where K is 0, or nearly so, a second step that is left open is this many times as long as ‖K‖ = 1 would allow.
+FREE = 1e6
+
+
+def second_step(given: float | None, room: float, norm: float) -> tuple[float, float]:
+    """The step on the other side of K, and the largest s with s‖K‖² ≤ room: the one given, or that largest one."""
+    limit = 0.0 if not room > 0 else room / norm / norm if norm > 0 else math.inf
+    return (min(limit, FREE * room) if given is None else given), limit
+
+
+def summands(A: MonotoneOperator) -> list[MonotoneOperator]:
+    """The terms of a sum, however it was put together; a single operator is its only term."""
+    return [*summands(A.A), *summands(A.B)] if isinstance(A, MonotoneSum) else [A]
+
+
+def two_terms(method: object, A: MonotoneOperator) -> tuple[MonotoneOperator, MonotoneOperator]:
     """(A₁, C) with A = A₁ + C: one with a resolvent, one cocoercive.
 
-    Of a sum of two the later one that is cocoercive is C; a single operator is C where it is cocoercive, and A₁
-    otherwise, with zero as the other one.
+    A₁ is the one term that is not cocoercive; or zero, of a single operator that is; or else the first of the terms. C
+    is the sum of the others, in whichever order they were added.
+
+    Raises:
+        ConditionError: several terms are not cocoercive, and so have to be taken by their resolvents.
     """
-    zero = ZeroOperator(1 if A.domain is None else len(A.domain))
+    zero = ZeroOperator(A.rank)
     if not isinstance(A, MonotoneSum):
         return (zero, A) if A.cocoercivity > 0 else (A, zero)
-    first, second = A.A, A.B
-    return (first, second) if second.cocoercivity > 0 else (second, first)
+    terms = summands(A)
+    rough = [term for term in terms[1:] if not term.cocoercivity > 0]
+    if rough and not terms[0].cocoercivity > 0:
+        rough = [terms[0], *rough]
+        if getattr(method, "allow_unproven", False):
+            rough = [term for term in rough if not math.inf > term.lipschitz] or rough[:1]
+    if len(rough) > 1:
+        raise ConditionError(
+            f"{type(method).__name__} wants a sum in which all terms but one are cocoercive, since it takes the "
+            f"resolvent of one only; got {', '.join(type(term).__name__ for term in rough)} that are not; take one of "
+            f"them as the second operator, B, or write their sum as one function"
+        )
+    first = rough[0] if rough else terms[0]
+    return first, functools.reduce(operator.add, (term for term in terms if term is not first))
 
 
 def require_gradient(method: object, A: MonotoneOperator) -> None:
     """Raise unless A is known to be the gradient of a convex function."""
     if not A.is_gradient:
         raise ConditionError(
-            f"{type(method).__name__} wants the gradient of a convex function as A, such as Affine(M, b) with a "
-            f"symmetric M or Subdifferential(f) of a smooth f; {type(A).__name__} is not known to be one (a matrix is "
-            f"known to be symmetric as K.H @ K, or by Dense(matrix, symmetric=True))"
+            f"{type(method).__name__} wants the gradient of a convex function as A: Subdifferential(f) of a smooth f, "
+            f"or Affine(M, b) with an M known to be symmetric, as K.H @ K and Dense(matrix, symmetric=True) are; got "
+            f"{type(A).__name__}, not known to be one; take ForwardBackwardForward, or allow_unproven=True"
         )
 
 
@@ -62,31 +107,35 @@ def may_be_strongly_monotone(A: MonotoneOperator) -> bool:
     return not costs_nothing or A.strong_monotonicity > 0
 
 
-def share_of_lipschitz(method: object, A: MonotoneOperator, share: float, name: str) -> tuple[float, str]:
-    """share/L for the Lipschitz constant L of A, and what it is, for `require_step_below`."""
+def inverse_lipschitz(method: object, A: MonotoneOperator, times: int = 1) -> tuple[float, str]:
+    """1/(times·L) for the Lipschitz constant L of A, and its formula, for `require_step_below`."""
     L = A.lipschitz
     if not math.inf > L:
         raise ConditionError(
-            f"{type(method).__name__} wants a single-valued Lipschitz operator as A, but {type(A).__name__} has "
-            f"lipschitz = {L}; exchange A and B, or take a method that uses A's resolvent"
+            f"{type(method).__name__} wants a single-valued Lipschitz operator as A, got {type(A).__name__} with "
+            f"lipschitz = {L}; exchange A and B, or take a method that uses A's resolvent, such as DouglasRachford"
         )
-    closed = name if name.endswith("]") else f"{name})"
-    return share / L if L > 0 else math.inf, f"which is (0, {closed} for L = {L:.6g}"
+    formula = "1/L" if times == 1 else f"1/({times}L)"
+    return 1 / (times * L) if L > 0 else math.inf, f"{formula} for L = {L:.6g}"
 
 
 def twice_cocoercivity(C: MonotoneOperator) -> tuple[float, str]:
-    """2β for the cocoercivity β of C, and what it is, for `require_step_below`."""
-    return 2 * C.cocoercivity, f"which is (0, 2β) for the cocoercivity β of {type(C).__name__}"
+    """2β for the cocoercivity β of C, and its formula, for `require_step_below`."""
+    beta = C.cocoercivity
+    # A gradient has its β from L alone; its m would cost an eigenvalue.
+    facts = "" if C.is_gradient else f" (m = {C.strong_monotonicity:.6g}, L = {C.lipschitz:.6g})"
+    return 2 * beta, f"2β for the cocoercivity β = {beta:.6g} of {type(C).__name__}{facts}"
 
 
 def affine_part(method: object, A: MonotoneOperator) -> Affine:
-    """A, where it is affine."""
-    if not isinstance(A, Affine):
+    """A as an `Affine`, where it is known to be one."""
+    affine = A.as_affine()
+    if affine is None:
         raise ConditionError(
             f"{type(method).__name__} has to invert A + KᴴK/step, which it can for an Affine A, or where "
             f"KᴴK = ν I; got {type(A).__name__} and another K; take LinearizedADMM or ChambollePock"
         )
-    return A
+    return affine
 
 
 def gradient_step(A: MonotoneOperator) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +9,13 @@ from monops.arrays import Array
 from monops.errors import ConditionError, OptionError
 from monops.monotone import MonotoneOperator
 from monops.options import require_number
-from monops.splitting.base import SplittingMethod, Step, StepSize, require_method
+from monops.splitting.base import Step
 from monops.splitting.state import State, each
+from monops.splitting.wrapper import Wrapper
 
 
 @dataclass(frozen=True)
-class Relaxed(SplittingMethod):
+class Relaxed(Wrapper):
     """z ← z + λ (T(z) - z), where T is a step of another method: Krasnosel'skiĭ-Mann iteration.
 
     λ < 1 damps, λ > 1 overrelaxes. It converges for λ in (0, 1/a) where T is a-averaged: Peaceman-Rachford steps are
@@ -40,23 +40,15 @@ class Relaxed(SplittingMethod):
         True
     """
 
-    method: SplittingMethod
     relaxation: float = 1.0
 
     def __post_init__(self) -> None:
-        require_method("Relaxed.method", self.method)
+        super().__post_init__()
         require_number("Relaxed.relaxation", self.relaxation, 0, 2)
 
     @property
     def gap_is_step(self) -> bool:  # type: ignore[override]
         return self.method.gap_is_step
-
-    @property
-    def step(self) -> StepSize:  # type: ignore[override]
-        return self.method.step
-
-    def with_step(self, step: StepSize) -> Relaxed:
-        return dataclasses.replace(self, method=self.method.with_step(step))
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Any:
         averaged = self.method.averagedness(A, B)
@@ -98,9 +90,3 @@ class Relaxed(SplittingMethod):
             return None
         factor = abs(1 - self.relaxation) + self.relaxation * inner
         return factor if factor < 1 else None
-
-    def best_step(self, m: float, L: float) -> float | None:
-        return self.method.best_step(m, L)
-
-    def starting_step(self, A: MonotoneOperator) -> float | None:
-        return self.method.starting_step(A)
