@@ -94,7 +94,7 @@ TALL = Dense(torch.ones(3, 2))
         (lambda: FixedPoint(0.0), OptionError, r"\(0, 1\], got 0"),
         (lambda: FixedPoint("a"), OptionError, r"\(0, 1\], got 'a'"),  # type: ignore[arg-type]
         (lambda: AdaptiveForwardBackward("auto"), OptionError, r"\(0, ∞\), got 'auto'"),  # type: ignore[arg-type]
-        (lambda: Halpern(PeacemanRachford(), "a"), OptionError, r"\(0, 1\), or None, got 'a'"),  # type: ignore[arg-type]
+        (lambda: Halpern(PeacemanRachford(), "a"), OptionError, r"or None\) wants .* \(0, 1\), got 'a'"),  # type: ignore[arg-type]
         (lambda: Relaxed(PeacemanRachford(), "a"), OptionError, r"\(0, 2\), got 'a'"),  # type: ignore[arg-type]
         (
             lambda: solve(ForwardBackward(0.1), SKEW, RELU),
@@ -102,7 +102,7 @@ TALL = Dense(torch.ones(3, 2))
             r"the bound is 0, from 2β .* β = 0 of Affine \(m = 0, L = 1\);",
         ),
         (lambda: AdaptiveForwardBackward(0.0), OptionError, "first_step"),
-        (lambda: search_step(FixedPoint(), A_PLAIN, RELU), OptionError, "a step is searched for a method with a step"),
+        (lambda: search_step(FixedPoint(), A_PLAIN, RELU), OptionError, "FixedPoint has no step to search for"),
         (lambda: ProjectiveSplitting(-1.0), OptionError, r"\(0, ∞\)"),
     ],
 )

@@ -262,5 +262,5 @@ def test_a_problem_of_one_operator_has_zero_on_its_points() -> None:
         lambda: compare([mo.DouglasRachford()], (three, None)),
         lambda: mo.solve(mo.DouglasRachford(), three),
     ):
-        with pytest.raises(OptionError, match=r"A wants a MonotoneOperator .* got int"):
+        with pytest.raises(OptionError, match=r"A wants a MonotoneOperator .* got 3"):
             refused()

@@ -9,7 +9,7 @@ from cases import quick
 from hypothesis import given
 from hypothesis import strategies as st
 from test_rates import D, _distances_fall, operator
-from test_rates_pepit import Symbolic, functions, operators, pepit, quiet
+from test_rates_pepit import Symbolic, contraction, functions, operators, pepit, quiet
 
 from monops import (
     ADMM,
@@ -122,16 +122,7 @@ def test_no_step_is_slower_than_the_rate(name: str) -> None:
     rate = method.rate_for(A, B)
     assert rate is not None
     assert rate <= (method.rate(A.strong_monotonicity, A.lipschitz) or 1.0)
-    plan, z, w = method.prepare(A, B), problem.set_initial_point(), problem.set_initial_point()
-    after = method.advance(plan, z).state
-    if pairwise:
-        after_w = method.advance(plan, w).state
-    else:
-        B.f.add_point((w, -A.f.gradient(w), pepit.Expression()))
-        after_w = w
-    problem.set_initial_condition((z - w) ** 2 <= 1)
-    problem.set_performance_metric((after - after_w) ** 2)
-    found = float(problem.solve(verbose=0)) ** 0.5
+    found = contraction(problem, method, A, B, pairwise)
     print(f"{name}: rate {rate:.5f}, worst {found:.5f}")
     assert found <= rate * (1 + 1e-4)
     if is_tight:

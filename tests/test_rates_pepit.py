@@ -92,15 +92,19 @@ def worst(method: SplittingMethod, m: float, L: float, pairwise: bool, convex: b
     problem = pepit.PEP()
     f = problem.declare_function(operators.LipschitzStronglyMonotoneOperatorCheap, mu=m, L=L)
     g = problem.declare_function(functions.ConvexFunction if convex else operators.MonotoneOperator)
-    A = Symbolic(f, m, L)
     B: Any = ZeroOperator() if isinstance(method, ProximalPoint) else Symbolic(g, gradient=convex)
+    return contraction(problem, method, Symbolic(f, m, L), B, pairwise)
+
+
+def contraction(problem: Any, method: SplittingMethod, A: Symbolic, B: Any, pairwise: bool) -> float:
+    """PEPit's bound for two operators of the problem."""
     plan, z = method.prepare(A, B), problem.set_initial_point()
     after = method.advance(plan, z).state
     w = problem.set_initial_point() if pairwise else pepit.Point()
     if pairwise:
         after_w = method.advance(plan, w).state
     else:
-        g.add_point((w, -f.gradient(w), pepit.Expression()))
+        B.f.add_point((w, -A.f.gradient(w), pepit.Expression()))
         after_w = w
     problem.set_initial_condition((z - w) ** 2 <= 1)
     problem.set_performance_metric((after - after_w) ** 2)

@@ -34,7 +34,7 @@ def forward_factor(step: float, facts: Facts) -> float:
 
     √(1 - 2αm + α²L²), and √(1 - αm(2 - α/β)) for α ≤ 2β, follow from the definitions of m, L and β. For gradients it is
     max(``|1 - αm|``, ``|1 - αL|``) (Taylor, Hendrickx & Glineur 2018, *Exact worst-case convergence rates of the
-    proximal gradient method for composite convex minimization*, theorem 2.1).
+    proximal gradient method for composite convex minimization*).
     """
     m, L, beta, is_gradient = facts
     factor = math.inf
@@ -54,7 +54,7 @@ def reflected_factor(step: float, facts: Facts) -> float:
     √((1 - 2s)/(1 + 2s)) where ⟨Δp, αΔv⟩ ≥ s(‖Δp‖² + ‖αΔv‖²) for any two x. That holds with s = αm/(1 + α²L²) and, by
     cocoercivity, with s = αm/(1 + α²m/β) (Giselsson 2017, *Tight global linear convergence rate bounds for
     Douglas-Rachford splitting*). For gradients it is max((1 - αm)/(1 + αm), (αL - 1)/(αL + 1)) (Giselsson & Boyd 2017,
-    *Linear convergence and metric selection for Douglas-Rachford splitting and ADMM*, theorem 1).
+    *Linear convergence and metric selection for Douglas-Rachford splitting and ADMM*).
     """
     m, L, beta, is_gradient = facts
     if m == 0:

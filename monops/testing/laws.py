@@ -149,10 +149,10 @@ def loop_over_batch(function: Any, x: Array) -> Array:
 
 
 def holds_arrays(value: Any) -> bool:
-    """Whether there is an array in it: a dataclass, a tuple, or an array."""
+    """Whether it is of one dtype: an array, a linear operator, or a dataclass or tuple with one in it."""
     if isinstance(value, tuple):
         return any(map(holds_arrays, value))
-    return hasattr(value, "ndim") or (is_dataclass(value) and holds_arrays(tuple(vars(value).values())))
+    return hasattr(value, "dtype") or (is_dataclass(value) and holds_arrays(tuple(vars(value).values())))
 
 
 def require_steps(steps: Any) -> None:
