@@ -67,7 +67,7 @@ class SortedL1(Function):
         step = require_step(step, self, "prox")
         ids, rank, sign = self._blocks(self._fit(x), step)
         levels = segment_mean(sign * x - step * self._ranked(x, rank), ids)
-        return sign * namespace(x).where((levels > 0) | (levels != levels), levels, 0 * levels)
+        return sign * namespace(x).where(~(levels < 0), levels, 0 * levels)
 
     def prox_derivative(self, x: Array, step: float) -> LinearOperator:
         step = require_step(step, self, "prox_derivative")

@@ -14,7 +14,8 @@ from monops import tree
 from monops.arrays import Array, DType, epsilon, is_torch, namespace, norm, to_numpy
 from monops.errors import NotSingleValuedError, StepSizeError
 from monops.functions import Function
-from monops.testing.laws import BrokenLaw, Laws, derivative_law, holds_arrays, inner, loop_over_batch, require_steps
+from monops.testing.differences import autograd_laws, derivative_law
+from monops.testing.laws import BrokenLaw, Laws, holds_arrays, inner, loop_over_batch, require_steps
 
 STEPS = (0.1, 1.0, 7.0)
 
@@ -232,6 +233,7 @@ def _derivative(laws: Laws, f: Function, x: Array, step: float) -> None:
         laws.equal("the prox tells its derivative", known(d), slope, on)
     at_origin: Any = f.prox_derivative(0 * x, step)(d)
     laws.true("the derivative of the prox is finite at 0", np.isfinite(to_numpy(at_origin)).all(), on)
+    autograd_laws(laws, f, x, step, on)
 
 
 def _gradient(laws: Laws, f: Function, x: Array, p: Array, step: float) -> None:

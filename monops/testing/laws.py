@@ -124,25 +124,6 @@ def inner(x: Array, y: Array, axes: int) -> Array:
     return (x * y).sum(tuple(range(-axes, 0))) if axes else x * y
 
 
-def slopes(function: Any, x: Array, direction: Array) -> tuple[Array, Array, float]:
-    """Difference quotients of `function` at x, from the right and from the left, and their expected error."""
-    h = epsilon(x.dtype) ** (1 / 3) * (1 + float(abs(x).max()))
-    here, right, left = function(x), function(x + h * direction), function(x - h * direction)
-    return (right - here) / h, (here - left) / h, epsilon(x.dtype) ** (1 / 3)
-
-
-def derivative_law(laws: Laws, law: str, function: Any, slope: Array, x: Array, direction: Array, on: str = "") -> None:
-    """Raise unless `slope` is the derivative of `function` at x along `direction`, wherever there is no kink.
-
-    At a kink the one-sided difference quotients differ. There every entry of a separable function's slope may lie
-    anywhere between them; other entries are judged by their central quotient.
-    """
-    right, left, accuracy = slopes(function, x, direction)
-    central, kink = (right + left) / 2, abs(right - left)
-    allowance = 0.51 * kink + 100 * accuracy * (abs(central) + float(abs(direction).max()))
-    laws.at_most(law, abs(slope - central), allowance, on)
-
-
 def loop_over_batch(function: Any, x: Array) -> Array:
     """`function` on each sample of x (k, *domain) alone, stacked."""
     return namespace(x).stack([function(x[i]) for i in range(len(x))])

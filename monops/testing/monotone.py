@@ -12,7 +12,8 @@ from monops.arrays import Array, DType, Shape, is_torch, namespace, norm, to_num
 from monops.errors import DTypeError, NoResolventError, NotSingleValuedError, OptionError, StepSizeError
 from monops.linear import LinearOperator
 from monops.monotone import MonotoneOperator, Resolvent
-from monops.testing.laws import Laws, derivative_law, holds_arrays, inner, loop_over_batch, require_steps
+from monops.testing.differences import derivative_law
+from monops.testing.laws import Laws, holds_arrays, inner, loop_over_batch, require_steps
 
 STEPS = (0.2, 1.0, 4.0)
 # Up to this many unknowns, claims are checked in the direction that is worst for them.
