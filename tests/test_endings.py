@@ -289,6 +289,7 @@ def test_leaps_towards_infinity_are_not_taken_for_solutions(wrap: Any, step: Any
     for slope in (1.0, 1e-3):
         b = torch.full((3,), slope, dtype=torch.float64)
         A = mo.Affine(mo.linear.Zero((3,), (3,), dtype=torch.float64), b)
-        result = mo.solve(wrap(mo.DouglasRachford(step)), A, mo.Subdifferential(mo.L1(slope / 5)), warn=False)
+        method, B = wrap(mo.DouglasRachford(step)), mo.Subdifferential(mo.L1(slope / 5))
+        result = mo.solve(method, A, B, max_steps=200, warn=False)
         assert not result.converged
         assert result.status in (Status.STALLED, Status.MAX_STEPS)
