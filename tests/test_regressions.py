@@ -268,6 +268,8 @@ def test_sums_and_products_with_factored_operators_are_those_of_the_operator() -
         assert isinstance(made, Dense)
     assert (F.H @ F).to_dense().equal(matrix.mT @ matrix)
     assert (F - F.H).to_dense().equal(matrix - matrix.mT)
+    assert (F.H - one).to_dense().equal(matrix.mT - torch.eye(2, dtype=D))
+    assert (2.0 * F.H @ F.H).to_dense().equal(2 * matrix.mT @ matrix.mT)
 
 
 def test_matrices_of_operators_between_empty_spaces() -> None:
