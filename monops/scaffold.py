@@ -37,8 +37,9 @@ class CLASS(SplittingMethod):
     def prepare(self, A, B):
         """Factorise, once a solve; refuse a step without proven convergence."""
         # CHANGE: A.resolvent(step) is (I + step·A)⁻¹; A itself, for A.apply(z), needs
-        # no preparation. A bound on the step is checked by, for example,
-        # self.require_step_below(lambda: (1 / A.lipschitz, "1/L")).
+        # no preparation. That the step is in (0, 1/L), say, is checked by
+        # self.require_step_below(lambda: inverse_lipschitz(self, A)), with the
+        # function of this name from monops.splitting.parts.
         return A.resolvent(self.step), B.resolvent(self.step)
 
     def advance(self, plan, z):
