@@ -61,8 +61,9 @@ class Accelerated(Wrapper):
     are taken as they are: one, and twice as many each time that this happens. So it converges wherever the method does,
     and where the method does only if it is damped.
 
-    A proposal so far away that rounding would hide ‖T z - z‖ there is replaced by T(z): without a solution, what is
-    farthest would else pass for one.
+    Where rounding hides ‖T z - z‖, the method's own steps are taken, which go on bringing z nearer to the solution. A
+    proposal so far away that rounding would hide it there is replaced by T(z) too: without a solution, what is farthest
+    would else pass for one.
 
     Subclasses provide `propose`, and `remember` for what it needs in the beginning.
     """
@@ -108,13 +109,16 @@ class Accelerated(Wrapper):
         now = self.method.advance(plan.inner, state.z)
         (z, rank), (Tz, _) = pack(state.z, plan.rank), pack(now.state, plan.rank)
         xp, column, rounding = namespace(z), (..., *(None,) * rank), 10 * epsilon(z.dtype)
-        size = xp.maximum(norm(Tz - z, rank), rounding * norm(z, rank))[column]
-        is_better = (size <= state.size) | ~(state.size < math.inf) | ((state.owed > 0) & (size < math.inf))
+        moved, least = norm(Tz - z, rank)[column], rounding * norm(z, rank)[column]
+        size = xp.maximum(moved, least)
+        is_better = (size <= state.size) | (moved <= least) | ~(state.size < math.inf)
+        is_better |= (state.owed > 0) & (size < math.inf)
         waits = xp.where(is_better, 0.0, state.waits + 1)
         accepted = (waits <= self.patience) & (is_better | (size < math.inf))
         proposal, memory = self.propose(Plan(plan.inner, rank), z, Tz, accepted, state.memory)
         length, plain = norm(proposal, rank)[column], norm(Tz, rank)[column]
-        proposal = xp.where((rounding * length <= size) | (length <= 2 * plain), proposal, Tz)
+        is_told = (moved > least) & ((rounding * length <= size) | (length <= 2 * plain))
+        proposal = xp.where(is_told, proposal, Tz)
         gives_in = ~accepted & (state.share < LEAST_SHARE)
         share = xp.where(gives_in, 1.0, state.share)
         owed = xp.where(gives_in, state.grace, xp.clip(state.owed - 1, 0.0, None))
