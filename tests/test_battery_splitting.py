@@ -86,6 +86,21 @@ class BoastfulInParts(InParts):
         return 0.3 if m > 0 else None
 
 
+class BoastfulOfOperators(mo.DouglasRachford):
+    def rate_for(self, A: Any, B: Any) -> float:
+        return 0.3
+
+
+class ForgetsItsRate(mo.DouglasRachford):
+    def rate_for(self, A: Any, B: Any) -> float:
+        return 0.9999
+
+
+class BoastfulOfItsGap(mo.ForwardBackwardForward):
+    def gap_slack(self, A: Any, B: Any) -> float:
+        return 1e-3
+
+
 @pytest.mark.parametrize(
     ("method", "message"),
     [
@@ -96,6 +111,9 @@ class BoastfulInParts(InParts):
         (TakesEveryStep, r"with a step that prepare does not refuse it does not diverge.* step 13.9 = 30/L"),
         (SaysThatItConverged, r"where it says that it converged, .* step 13.9 = 30/L"),
         (AlwaysTheSame, r"its steps depend on its field `step` \[steps 0.0139 and 0.139"),
+        (BoastfulOfOperators, r"points come nearer by rate_for = 0.3000 on the average"),
+        (ForgetsItsRate, r"rate_for, where more is known than m and L, is not above rate\(m, L\)"),
+        (BoastfulOfItsGap, r"gap_slack = 0.001 for rate_for = 0\.\d+: ‖gapₖ‖ ≤ gap_slack·rateᵏ·‖gap₀‖"),
         (BoastfulInParts, r"states contract by rate\(m, L\) = 0.3"),
     ],
 )

@@ -17,6 +17,7 @@ from monops import (
     Affine,
     Box,
     ChambollePock,
+    DavisYin,
     Dense,
     DouglasRachford,
     Extragradient,
@@ -43,6 +44,7 @@ from monops.splitting.condat_vu import PrimalDual
 from monops.splitting.forward_reflected_backward import Reflected
 
 M, L, MB = 0.5, 2.0, 0.4
+Make = Callable[[Any], Any]
 
 
 class Known(Symbolic):
@@ -77,6 +79,12 @@ def cocoercive(problem: Any) -> Known:
     return A
 
 
+def only_cocoercive(problem: Any) -> Known:
+    A = Known(problem.declare_function(operators.CocoerciveOperator, beta=0.5), 0.0, 2.0)
+    A.beta = 0.5
+    return A
+
+
 def monotone(problem: Any) -> Known:
     return Known(problem.declare_function(operators.MonotoneOperator))
 
@@ -89,8 +97,11 @@ def strongly_convex(problem: Any) -> Known:
     return Known(problem.declare_function(functions.StronglyConvexFunction, mu=MB), MB, gradient=True)
 
 
+def plus(make_A: Make, make_C: Make) -> Make:
+    return lambda problem: make_A(problem) + make_C(problem)
+
+
 # Method, A, B, whether any two states contract, whether the rate is the worst that there is.
-Make = Callable[[Any], Any]
 CASES: dict[str, tuple[SplittingMethod, Make, Make, bool, bool]] = {
     "forward-backward, gradient, short": (ForwardBackward(0.3), gradient, monotone, True, True),
     "forward-backward, gradient, long": (ForwardBackward(0.95), gradient, monotone, True, True),
@@ -110,6 +121,13 @@ CASES: dict[str, tuple[SplittingMethod, Make, Make, bool, bool]] = {
     "forward-backward-forward, both": (ForwardBackwardForward(0.2), lipschitz, strong, False, False),
     "extragradient, B": (Extragradient(0.2), only_lipschitz, strongly_convex, False, False),
     "extragradient, both": (Extragradient(0.2), lipschitz, strongly_convex, False, False),
+    "Davis-Yin, A": (DavisYin(0.8), plus(lipschitz, only_cocoercive), monotone, True, False),
+    "Davis-Yin, gradient": (DavisYin(0.8), plus(gradient, only_cocoercive), monotone, True, False),
+    "Davis-Yin, B and C": (DavisYin(0.8), plus(monotone, cocoercive), only_cocoercive, True, True),
+    "Davis-Yin, B": (DavisYin(0.8), plus(monotone, only_cocoercive), cocoercive, True, False),
+    "Davis-Yin, all": (DavisYin(0.2), plus(lipschitz, cocoercive), cocoercive, True, False),
+    "Davis-Yin without A": (DavisYin(0.8), cocoercive, strong, True, True),
+    "Davis-Yin without C": (DavisYin(0.8), monotone, gradient, True, True),
 }
 
 

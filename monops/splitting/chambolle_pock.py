@@ -13,7 +13,7 @@ from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.condat_vu import PrimalDual
 from monops.splitting.parts import second_step, take_apart
-from monops.splitting.rates import reflections_factor
+from monops.splitting.rates import primal_dual_factor, reflections_factor
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class ChambollePock(SplittingMethod):
         ConditionError: from `prepare`, if K is only in a part of the second operator.
 
     Source: Chambolle & Pock 2011 (*A first-order primal-dual algorithm for convex problems with applications to
-    imaging*), algorithm 1 with θ = 1. Convergence, with στ‖K‖² = 1 too: Condat 2013, theorem 3.3. Rate: without a K, at
-    στ = 1, it is Douglas-Rachford splitting of x - τy, by whose rate x comes nearer on the average.
+    imaging*), algorithm 1 with θ = 1. Convergence, with στ‖K‖² = 1 too: Condat 2013, theorem 3.3. Rate,
+    by which x comes nearer on the average: `monops.splitting.rates.primal_dual_factor`, where A is strongly monotone
+    and B cocoercive; and without a K, at στ = 1, that of Douglas-Rachford splitting, which it is of x - τy.
 
     Example:
         >>> import torch
@@ -81,11 +82,14 @@ class ChambollePock(SplittingMethod):
         return Step(PrimalDual(p, q), point=p, gap=gap)
 
     def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
-        tau = self._step_at(A)
-        if tau is None or isinstance(take_apart(self, B).K, LinearOperator) or (self.dual_step or 1 / tau) != 1 / tau:
+        tau, (inner, K, _, norm) = self._step_at(A), take_apart(self, B)
+        if tau is None:
             return None
-        factor = reflections_factor(tau, A, B)
-        return None if factor is None else (1 + factor) / 2
+        sigma, _ = second_step(self.dual_step, 1 / tau, norm)
+        factor = primal_dual_factor(tau, sigma, norm, A.strong_monotonicity, inner.cocoercivity)
+        if not isinstance(K, LinearOperator) and sigma == 1 / tau:
+            factor = min(factor, (1 + (reflections_factor(tau, A, inner) or 1.0)) / 2)
+        return factor if factor < 1 else None
 
     def best_step(self, m: float, L: float) -> float | None:
         return 1 / L if 0 < L < math.inf else None

@@ -11,6 +11,7 @@ from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.parts import gradient_step, second_step, take_apart, twice_cocoercivity, two_terms
+from monops.splitting.rates import Facts, primal_dual_factor
 
 
 class PrimalDual(NamedTuple):
@@ -38,7 +39,9 @@ class CondatVu(SplittingMethod):
             part of the second operator.
 
     Source: Condat 2013 (*A primal-dual splitting method for convex optimization involving Lipschitzian, proximable and
-    linear composite terms*), algorithm 3.1 and theorems 3.1 (without relaxation) and 3.3 (C = 0); Vũ 2013.
+    linear composite terms*), algorithm 3.1 and theorems 3.1 (without relaxation) and 3.3 (C = 0); Vũ 2013. Rate,
+    by which x comes nearer on the average: `monops.splitting.rates.primal_dual_factor`, where A or C is strongly
+    monotone and B cocoercive.
 
     Example:
         >>> import torch
@@ -63,12 +66,7 @@ class CondatVu(SplittingMethod):
         first, C = two_terms(self, A)
         inner, K, K_H, norm = take_apart(self, B)
         tau = self.require_step_below(lambda: twice_cocoercivity(C))
-        room = 1 / tau - (1 / (2 * C.cocoercivity) if C.cocoercivity > 0 else math.inf)
-        if self.dual_step is None and self.allow_unproven and not room > 0:
-            room = 1 / tau  # what there would be without C
-        sigma, limit = second_step(self.dual_step, room, norm)
-        if self.dual_step is None:
-            sigma *= 0.99
+        sigma, limit = self._dual_step(tau, C, norm)
         relation, end, slack = ("≥", "]", 1 + 1e-12) if C.is_zero else (">", ")", 1 - 1e-12)
         if not (0 < sigma <= limit * slack or self.allow_unproven):
             raise StepSizeError(
@@ -91,6 +89,23 @@ class CondatVu(SplittingMethod):
             return (x - p) / tau - K_H(y - q) - Cx + C.apply(p), ((y - q) / sigma - K(x - p)) / tau
 
         return Step(PrimalDual(p, q), point=p, gap=gap)
+
+    def _dual_step(self, tau: float, C: MonotoneOperator, norm: float) -> tuple[float, float]:
+        """σ, and its bound."""
+        room = 1 / tau - (1 / (2 * C.cocoercivity) if C.cocoercivity > 0 else math.inf)
+        if self.dual_step is None and self.allow_unproven and not room > 0:
+            room = 1 / tau  # what there would be without C
+        sigma, limit = second_step(self.dual_step, room, norm)
+        return (0.99 * sigma if self.dual_step is None else sigma), limit
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        tau, (first, C), (inner, _, _, norm) = self._step_at(A), two_terms(self, A), take_apart(self, B)
+        if tau is None:
+            return None
+        sigma, _ = self._dual_step(tau, C, norm)
+        m, gamma = first.strong_monotonicity, inner.cocoercivity
+        factor = primal_dual_factor(tau, sigma, norm, m, gamma, Facts.of(C))
+        return factor if factor < 1 else None
 
     def best_step(self, m: float, L: float) -> float | None:
         return m / L**2 if m > 0 and 0 < L < math.inf else None

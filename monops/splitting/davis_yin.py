@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.parts import gradient_step, twice_cocoercivity, two_terms
+from monops.splitting.rates import Facts, three_operator_factor
 
 Plan = tuple[Resolvent, Resolvent, MonotoneOperator]
 
@@ -28,7 +30,9 @@ class DavisYin(SplittingMethod):
         StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 2β).
         ConditionError: from `prepare`, if more than one term of A + C is not known to be cocoercive.
 
-    Source: Davis & Yin 2017 (*A three-operator splitting scheme and its optimization applications*), algorithm 1.
+    Source: Davis & Yin 2017 (*A three-operator splitting scheme and its optimization applications*), algorithm 1. Rate,
+    by which any two states contract: `monops.splitting.rates.three_operator_factor`, where A is strongly monotone and
+    Lipschitz, or B cocoercive and one of B and C strongly monotone.
 
     Example:
         >>> import torch
@@ -37,6 +41,8 @@ class DavisYin(SplittingMethod):
         >>> solve(DavisYin(0.5), Subdifferential(L1()) + C, NormalCone(Box(0.0, 1.0)), torch.zeros(2)).point
         tensor([1., 0.])
     """
+
+    gap_is_step: ClassVar[bool] = True
 
     step: StepSize = 1.0
     allow_unproven: bool = False
@@ -57,6 +63,13 @@ class DavisYin(SplittingMethod):
         if math.isinf(beta):
             return 0.5
         return 2 * beta / (4 * beta - self._numeric_step()) if 0 < self._numeric_step() < 2 * beta else None
+
+    def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        step, (first, C) = self._step_at(A), two_terms(self, A)
+        if step is None:
+            return None
+        factor = three_operator_factor(step, Facts.of(first), Facts.of(C), Facts.of(B))
+        return factor if factor < 1 else None
 
     def best_step(self, m: float, L: float) -> float | None:
         return m / L**2 if m > 0 and 0 < L < math.inf else None

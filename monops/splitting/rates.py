@@ -29,6 +29,9 @@ class Facts(NamedTuple):
         return cls(A.strong_monotonicity, A.lipschitz, A.cocoercivity, A.is_gradient)
 
 
+ABSENT = Facts(L=0.0, beta=math.inf, is_gradient=True)
+
+
 def forward_factor(step: float, facts: Facts) -> float:
     """A Lipschitz constant of I - αA, the least known; ∞ where none is.
 
@@ -71,3 +74,55 @@ def reflections_factor(step: float, A: MonotoneOperator, B: MonotoneOperator) ->
     """What (2 J_B - I)(2 J_A - I) contracts by, either of which never expands; None where that is not known."""
     factor = reflected_factor(step, Facts.of(A)) * reflected_factor(step, Facts.of(B))
     return factor if factor < 1 else None
+
+
+def three_operator_factor(step: float, A: Facts, C: Facts, B: Facts) -> float:
+    """What a Davis-Yin step z ↦ z + J_A(2x - z - αC(x)) - x, x = J_B(z), contracts by; 1 where that is not known.
+
+    For differences of any two z: with u = (z - x)/α from B(x), c from C(x) and w = 2x - z - αc, the step is
+    ½(z - αc) + ½R_A(w), and ‖z - αc‖² + ‖w‖² = 2‖x - αc‖² + 2‖αu‖² ≤ 2σ²‖z‖² by ‖z‖² = ‖x‖² + ‖αu‖² + 2α⟨x, u⟩. So it
+    contracts by σ√((1 + ρ²)/2), where R_A does by ρ, I - αC by φ, and σ² is the largest of φ²/(1 + 2αθm) and
+    1/(1 + 2(1 - θ)β/α) at the best θ in [0, 1], for ⟨x, u⟩ ≥ θm‖x‖² + (1 - θ)β‖u‖². Where A or C vanishes it is
+    forward-backward or Douglas-Rachford splitting.
+    """
+    rho, phi = reflected_factor(step, A), forward_factor(step, C)
+    if math.isinf(A.beta):
+        return phi / (1 + step * B.m)
+    if math.isinf(C.beta):
+        return (1 + rho * reflected_factor(step, B)) / 2
+    near, far = 2 * step * B.m, 2 * B.beta / step
+    if math.isinf(far):  # B vanishes, and u with it
+        sigma = phi / math.sqrt(1 + near)
+    else:
+        spread = near + phi**2 * far
+        theta = 1.0 if spread == 0 else min(1.0, max(0.0, (phi**2 * (1 + far) - 1) / spread))
+        sigma = math.sqrt(max(phi**2 / (1 + theta * near), 1 / (1 + (1 - theta) * far)))
+    return sigma * math.sqrt((1 + rho**2) / 2)
+
+
+def primal_dual_factor(tau: float, sigma: float, norm: float, m: float, gamma: float, C: Facts = ABSENT) -> float:
+    """What a step of Chambolle and Pock, or of Condat and Vũ, contracts by on the average; 1 where that is not known.
+
+    The step is (P + F)⁻¹(P - C), where ⟨Δ, PΔ⟩ = ‖x‖²/τ - 2⟨Kx, y⟩ + ‖y‖²/σ ≤ (1 + √(τσ)‖K‖)(‖x‖²/τ + ‖y‖²/σ) and
+    ⟨FΔ, Δ⟩ ≥ m‖x‖² + γ‖y‖². Without C it contracts in this norm by 1/(1 + μ), μ = min(mτ, γσ)/(1 + √(τσ)‖K‖). With C
+    it lets ‖Δ‖² + 2m‖x‖² + 2γ‖y‖² fall by 1 - s, the least of s(1 + √(τσ)‖K‖) = τδ + 2τm(1 - s) and 2σγ(1 - s), since
+    P - C takes δ‖x‖² from ‖Δ‖², δ = m_C(2 - 1/(βκ)) with κ = 1/τ - σ‖K‖².
+
+    Args:
+        tau: the step of x.
+        sigma: the step of y.
+        norm: ‖K‖.
+        m: the strong monotonicity of A.
+        gamma: that of B⁻¹, the cocoercivity of B; ∞ where B vanishes.
+        C: facts of the term that is taken as it is.
+    """
+    wide = 1 + math.sqrt(tau * sigma) * norm
+    if math.isinf(C.beta):
+        return 1 / (1 + min(m * tau, gamma * sigma) / wide)
+    kappa = 1 / tau - sigma * norm**2
+    if not 2 * C.beta * kappa >= 1:
+        return 1.0
+    delta = C.m * (2 - 1 / (C.beta * kappa))
+    primal = tau * (delta + 2 * m) / (wide + 2 * tau * m)
+    dual = 1.0 if math.isinf(gamma) else 2 * gamma * sigma / (wide + 2 * gamma * sigma)
+    return math.sqrt(max(0.0, 1 - min(primal, dual)))

@@ -18,6 +18,8 @@ from monops.testing.problems import Problem
 
 # Steps far beyond what most proofs allow, as multiples of 1/L, and after how many of them a method is looked at.
 FAR, FAR_STEPS = (30.0, 1000.0), 300
+# For how many steps points are followed as they come nearer.
+RATE_STEPS = 60
 
 
 def tried_steps(method: SplittingMethod, L: float) -> Iterator[tuple[SplittingMethod, float]]:
@@ -110,6 +112,39 @@ def proven_rate(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
         rates = [method.with_step(best * factor).rate(m, L) for factor in (1.0, 0.8, 1.25)]
         laws.true("best_step has the smallest rate", rates[0] is not None, "", "it has none")
         laws.at_most("best_step has the smallest rate", rates[0], min(1.0 if r is None else r for r in rates[1:]))
+
+
+def rate_of_operators(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
+    """`rate_for` and `gap_slack`, which `Result.predicted_rate` and `RateWarning` rest on."""
+    A, B = problem.operators(laws.draw)
+    m, L = A.strong_monotonicity, A.lipschitz
+    start, want = laws.normal(*problem.b.shape, scale=3.0), laws.draw.put(problem.solution)
+    room = 100 * laws.tol * (1 + to_numpy(norm(want, 1)) + np.linalg.norm(problem.b, axis=-1))
+    for trial, step in tried_steps(method, L):
+        try:
+            plan = trial.prepare(A, B)
+        except StepSizeError:
+            continue
+        rate, on = trial.rate_for(A, B), f"step {step:.3g}, f = {problem.f.reference}"
+        if rate is None:
+            continue
+        laws.true("rate_for lies in [0, 1]", 0 <= rate <= 1, on, f"{rate}")
+        known = trial.rate(m, L)
+        law = "rate_for, where more is known than m and L, is not above rate(m, L)"
+        laws.at_most(law, rate, (1.0 if known is None else known) * (1 + 1e-12), on)
+        slack, state, points, gaps = trial.gap_slack(A, B), trial.start(plan, start), [], []
+        for _ in range(1 + RATE_STEPS):
+            done = trial.advance(plan, state)
+            state = done.state
+            points.append(to_numpy(norm(done.approximation() - want, 1)))
+            gaps.append(to_numpy(_size(done.gap())))
+        fall = rate ** np.arange(1 + RATE_STEPS)[:, None]
+        law = f"points come nearer by rate_for = {rate:.4f} on the average: ‖yₖ - z*‖ ≤ 1000·rateᵏ·(‖y₀ - z*‖ + ‖b‖)"
+        bound = 1e3 * fall * (points[0] + np.linalg.norm(problem.b, axis=-1))
+        laws.at_most(law, np.array(points), bound + room, on)
+        if slack is not None:
+            law = f"gap_slack = {slack:.3g} for rate_for = {rate:.4f}: ‖gapₖ‖ ≤ gap_slack·rateᵏ·‖gap₀‖"
+            laws.at_most(law, np.array(gaps[1:]), slack * fall[1:] * gaps[0] + room / step, on)
 
 
 def averaged_and_gap(laws: Laws, method: SplittingMethod, problem: Problem) -> None:

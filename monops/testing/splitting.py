@@ -22,7 +22,7 @@ from monops.splitting import SplittingMethod
 from monops.splitting.state import first
 from monops.testing.laws import Laws
 from monops.testing.problems import Problem, kind_for, random_problems
-from monops.testing.promises import averaged_and_gap, far_steps, proven_rate, tried_steps, uses_step
+from monops.testing.promises import averaged_and_gap, far_steps, proven_rate, rate_of_operators, tried_steps, uses_step
 
 # The functions that are tried in each dtype; the others in the first one.
 OFTEN = ("ReLU", "L1 (SoftThreshold)", "Tanh")
@@ -50,6 +50,7 @@ def check_splitting_method(
     - `gap` is an element of A(x) + B(point), with x near the point: it bounds the distance to the solution;
     - no step moves a random state farther from its limit (where `gap_is_step`, from any other state) than the proven
       `rate(m, L)` says; `best_step` has the best;
+    - points come nearer by `rate_for(A, B)` on the average, and ‖gap‖ with `gap_slack(A, B)` as its constant;
     - steps are as averaged as `averagedness` says; where `gap_is_step`, ‖gap‖ is the same multiple of ‖z⁺ - z‖ always;
     - a step far beyond what is proven is refused, or makes nothing diverge; the field `step` is used;
     - out of steps it says so, by status and one warning; a NaN in one sample is reported and spoils no other;
@@ -85,6 +86,8 @@ def check_splitting_method(
         for name, problem in problems.items():
             with laws.trying(f"what rate(m, L) and best_step(m, L) promise, with f = {name}"):
                 proven_rate(laws, method, problem)
+            with laws.trying(f"what rate_for(A, B) and gap_slack(A, B) promise, with f = {name}"):
+                rate_of_operators(laws, method, problem)
             with laws.trying(f"what averagedness and gap_is_step promise, with f = {name}"):
                 averaged_and_gap(laws, method, problem)
     for dtype in dtypes:
