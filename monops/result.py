@@ -159,8 +159,8 @@ class Result:
         unknowns, samples and steps, cost a tenth of it at most.
         """
         A, B = self._operators()
-        facts = {"strong_monotonicity", "lipschitz"}
-        sizes = [math.prod(op.domain) for op in (A, B) if op.domain is not None and not facts <= vars(op).keys()]
+        facts = ("strong_monotonicity", "lipschitz")
+        sizes = [math.prod(op.domain or ()) for op in (A, B) if not all(map(op.is_known, facts))]
         if not sizes or self.search is not None:
             return True
         if device_of(self.point).type != "cpu":

@@ -15,17 +15,21 @@ from monops import (
     Affine,
     Box,
     Dense,
+    Distance,
     L2Ball,
     NormalCone,
+    ReLU,
+    SeparableSum,
     Simplex,
     Subdifferential,
+    Supported,
     Tanh,
     ZeroOperator,
 )
 from monops.arrays import Array, to_numpy
 from monops.batch import rows_of
 from monops.errors import StepSizeError
-from monops.monotone import MonotoneOperator
+from monops.monotone import Inverse, MonotoneOperator
 from monops.splitting import adaptive
 from monops.testing import catalogue
 
@@ -81,11 +85,15 @@ def test_measured_steps_are_those_of_each_sample(name: str, kind: str, monkeypat
     assert steps.max() > 5 * steps.min()
 
 
+MADE_OF_OTHERS = (
+    "multiple", "translated", "rescaled", "perturbed", "envelope", "distance", "precomposed", "supported",
+    "separable sum",
+)  # fmt: skip
 TAKE_STEPS = {name for name, make in catalogue.FUNCTIONS.items() if make().f.takes_steps}
 
 
 @libraries
-@pytest.mark.parametrize("name", [*sorted(TAKE_STEPS), "L2Ball", "Simplex", "L21", "multiple", "translated"])
+@pytest.mark.parametrize("name", [*sorted(TAKE_STEPS), "L2Ball", "Simplex", "L21", *MADE_OF_OTHERS])
 def test_a_prox_at_a_step_for_each_sample(name: str, kind: str) -> None:
     draw = draw_of(kind)
     others = {
@@ -94,6 +102,13 @@ def test_a_prox_at_a_step_for_each_sample(name: str, kind: str) -> None:
         "L21": L21(0.4, axes=2),
         "multiple": 2.0 * L1(0.3),
         "translated": L1(0.3).translate(draw.put(draw.array(5))),
+        "rescaled": L1(0.3).rescale(-2.0),
+        "perturbed": L1(0.3).perturb(0.7, draw.put(draw.array(5)), center=0.2),
+        "envelope": L1(0.3).envelope(0.4),
+        "distance": Distance(L2Ball(0.7)),
+        "precomposed": L1(0.3).precompose(Dense(draw.put(np.eye(5)[:3] * 2)), 0.3),
+        "supported": Supported(L1(0.3), draw.put(np.array([1.0, 0, 1, 1, 0]))),
+        "separable sum": SeparableSum((L1(0.3), ReLU()), (2, 3)),
     }
     f = others[name] if name in others else catalogue.FUNCTIONS[name]().f
     assert f.takes_steps
@@ -103,6 +118,19 @@ def test_a_prox_at_a_step_for_each_sample(name: str, kind: str) -> None:
         together = to_numpy(prox(x, steps))
         for i, step in enumerate((0.2, 1.0, 4.0)):
             np.testing.assert_allclose(together[i], to_numpy(prox(x[i], step)), atol=1e-13)
+
+
+@libraries
+@pytest.mark.parametrize("name", ["multiple", "translated", "perturbed", "inverse"])
+def test_a_resolvent_at_a_step_for_each_sample(name: str, kind: str) -> None:
+    draw = draw_of(kind)
+    A: MonotoneOperator = Subdifferential(L1(0.3))
+    x, v = draw.put(draw.array(3, 5, scale=3.0)), draw.put(draw.array(5))
+    B = {"multiple": 2.0 * A, "translated": A.translate(v), "perturbed": A + v, "inverse": Inverse(A)}[name]
+    assert B.takes_steps
+    together = to_numpy(B.resolvent(draw.put(np.array([[0.2], [1.0], [4.0]])))(x))
+    for i, step in enumerate((0.2, 1.0, 4.0)):
+        np.testing.assert_allclose(together[i], to_numpy(B.resolvent(step)(x[i])), atol=1e-13)
 
 
 def test_a_prox_that_wants_one_step_says_so() -> None:

@@ -2,7 +2,7 @@
 
 from monops.functions.activation import Activation
 from monops.functions.affine_sets import AffineSet, HalfSpace, Hyperplane
-from monops.functions.algebra import Multiple, Perturbed, Rescaled, Translated
+from monops.functions.algebra import Perturbed, Translated
 from monops.functions.arctan import Arctan
 from monops.functions.balls import L2Ball, LInfBall
 from monops.functions.base import Conjugate, Function, Separable
@@ -29,6 +29,7 @@ from monops.functions.perspective import SquarePerspective
 from monops.functions.precomposed import Precomposed
 from monops.functions.quadratic import LeastSquares, QuadraticForm
 from monops.functions.relu import NonNegative, ReLU
+from monops.functions.scaled import Multiple, Rescaled
 from monops.functions.separable_sum import SeparableSum
 from monops.functions.sigmoid import Sigmoid
 from monops.functions.simplex import L1Ball, Simplex

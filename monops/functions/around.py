@@ -28,6 +28,10 @@ class Around(Function):
         super().__post_init__()
 
     @property
+    def takes_steps(self) -> bool:  # type: ignore[override]
+        return self.function.takes_steps
+
+    @property
     def is_convex(self) -> bool:
         return self.function.is_convex
 

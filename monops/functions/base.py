@@ -79,7 +79,10 @@ class Function(Parametric, Combinable, ABC):
         """
 
     def prox_derivative_from(self, p: Array, step: float) -> LinearOperator | None:
-        """`prox_derivative` at all x with prox(x, step) = p, where p tells it (but at kinks); or None."""
+        """`prox_derivative` at all x with prox(x, step) = p, where p tells it (but at kinks); or None.
+
+        Of a function moved or rescaled it does not: rounding hides whether p is on a bound.
+        """
         return None
 
     def on_axes(self, axes: int) -> Self:

@@ -16,7 +16,7 @@ class Combinable:
 
     def __rmul__(self, factor: float) -> Function:
         """factor · f, for a number in (0, ∞)."""
-        from monops.functions.algebra import Multiple
+        from monops.functions.scaled import Multiple
 
         return Multiple(_function(self), factor)
 
@@ -36,7 +36,7 @@ class Combinable:
 
     def rescale(self, scale: float) -> Function:
         """x ↦ f(scale · x), scale ≠ 0."""
-        from monops.functions.algebra import Rescaled
+        from monops.functions.scaled import Rescaled
 
         return Rescaled(_function(self), scale)
 

@@ -71,6 +71,10 @@ class Precomposed(Around):
         return self
 
     @property
+    def takes_steps(self) -> bool:  # type: ignore[override]
+        return self.function.takes_steps and self.axes == self.function.axes
+
+    @property
     def strong_convexity(self) -> float:
         is_square = math.prod(self.K.domain) == math.prod(self.K.codomain)
         return self.nu * self.function.strong_convexity if is_square else 0.0
@@ -99,6 +103,13 @@ class Precomposed(Around):
 
     def gradient(self, x: Array) -> Array:
         return self.K.H.apply(self.function.gradient(self._inner(x)))
+
+    def affine_gradient(self) -> tuple[LinearOperator, Array] | None:
+        known = self.function.affine_gradient()
+        if known is None:
+            return None
+        Q, q = known
+        return self.K.H @ Q @ self.K, self.K.H.apply(q - Q.apply(0 * q + self.offset))
 
     def conjugate_value(self, y: Array) -> Array:
         z = self.K(y) / self.nu

@@ -57,6 +57,10 @@ class SeparableSum(Function):
         return self
 
     @property
+    def takes_steps(self) -> bool:  # type: ignore[override]
+        return all(f.takes_steps and f.axes == 1 for f in self.functions)
+
+    @property
     def strong_convexity(self) -> float:
         return min(f.strong_convexity for f in self.functions)
 

@@ -52,6 +52,10 @@ class Supported(Separable):
         require(self, (self.mask == 0) | (self.mask == 1), "a mask of zeros and ones")
 
     @property
+    def takes_steps(self) -> bool:  # type: ignore[override]
+        return self.function.takes_steps
+
+    @property
     def is_indicator(self) -> bool:
         return self.function.is_indicator
 

@@ -84,8 +84,11 @@ class Affine(MonotoneOperator):
             )
         return max(0.0, m)
 
+    def is_known(self, fact: str) -> bool:
+        return fact in vars(self) or (fact == "strong_monotonicity" and self.claim is not None)
+
     def may_be_monotone(self) -> bool:
-        if self.claim is not None or "strong_monotonicity" in vars(self):
+        if self.is_known("strong_monotonicity"):
             return True
         M = self.linear.op if isinstance(self.linear, Factored) else self.linear
         if isinstance(M, Diagonal):

@@ -1,4 +1,4 @@
-"""Sums, multiples, translations and inverses of monotone operators."""
+"""Multiples, translations and inverses of monotone operators."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass, field
 
 from monops.arrays import Array, Shape, require_step
-from monops.errors import NoResolventError
 from monops.linear import Identity, LinearOperator
 from monops.monotone.affine import Affine
-from monops.monotone.base import MonotoneOperator, Resolvent, common_domain, common_rank, take_rows
+from monops.monotone.base import MonotoneOperator, Resolvent, in_parallel, take_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +28,12 @@ class Transformed(Resolvent):
     def derivative(self, x: Array) -> LinearOperator:
         D = self.J.derivative(self.inner * x + self.shift)
         return self.keep * Identity.like(D) + (self.weight * self.inner) * D
+
+    def derivative_from(self, value: Array) -> LinearOperator | None:
+        if not (self.keep == 0 and self.weight == 1 and isinstance(self.offset, float) and self.offset == 0):
+            return None  # rounding may hide which value of J it is
+        D = self.J.derivative_from(value)
+        return None if D is None else self.inner * D
 
     def take(self, index: Array, shape: Shape) -> Transformed:
         shift, offset = (take_rows(v, index, shape) for v in (self.shift, self.offset))
@@ -57,6 +62,13 @@ class Around(MonotoneOperator):
     @property
     def is_gradient(self) -> bool:
         return self.A.is_gradient
+
+    @property
+    def takes_steps(self) -> bool:
+        return self.A.takes_steps
+
+    def is_known(self, fact: str) -> bool:
+        return self.A.is_known(fact)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +171,7 @@ class Perturbed(Around):
 
     @property
     def cocoercivity(self) -> float:
-        together = _together(self.A.cocoercivity, 1 / self.curvature if self.curvature else math.inf)
+        together = in_parallel(self.A.cocoercivity, 1 / self.curvature if self.curvature else math.inf)
         return max(together, super().cocoercivity)
 
     def apply(self, x: Array) -> Array:
@@ -182,82 +194,6 @@ class Perturbed(Around):
 
     def take(self, index: Array, shape: Shape) -> Perturbed:
         return Perturbed(self.A.take(index, shape), self.curvature, take_rows(self.shift, index, shape))
-
-
-@dataclass(frozen=True, eq=False)
-class MonotoneSum(MonotoneOperator):
-    """z ↦ A(z) + B(z). Made by `A + B`. No resolvent: splitting methods take the two terms apart."""
-
-    A: MonotoneOperator
-    B: MonotoneOperator
-
-    @property
-    def domain(self) -> Shape | None:
-        return common_domain(self.A, self.B)
-
-    @property
-    def rank(self) -> int:
-        return common_rank(self.A, self.B)
-
-    def zero(self) -> Array | None:
-        zero = self.A.zero()
-        return self.B.zero() if zero is None else zero
-
-    def arrange(self, x: Array) -> Array:
-        return self.A.arrange(x)
-
-    @property
-    def strong_monotonicity(self) -> float:
-        return self.A.strong_monotonicity + self.B.strong_monotonicity
-
-    @property
-    def lipschitz(self) -> float:
-        return self.A.lipschitz + self.B.lipschitz
-
-    @property
-    def is_zero(self) -> bool:
-        return self.A.is_zero and self.B.is_zero
-
-    @property
-    def is_gradient(self) -> bool:
-        return self.A.is_gradient and self.B.is_gradient
-
-    @property
-    def cocoercivity(self) -> float:
-        return max(_together(self.A.cocoercivity, self.B.cocoercivity), super().cocoercivity)
-
-    def apply(self, x: Array) -> Array:
-        return self.A.apply(x) + self.B.apply(x)
-
-    def derivative(self, x: Array) -> LinearOperator:
-        return self.A.derivative(x) + self.B.derivative(x)
-
-    def resolvent(self, step: float) -> Resolvent:
-        raise NoResolventError(
-            f"the resolvent of {type(self.A).__name__} + {type(self.B).__name__} is not known; hand the two terms "
-            "to a splitting method instead"
-        )
-
-    def as_affine(self) -> Affine | None:
-        A, B = self.A.as_affine(), self.B.as_affine()
-        return None if A is None or B is None else Affine(A.linear + B.linear, A.b + B.b)
-
-    def translate(self, center: Array) -> MonotoneSum:
-        return MonotoneSum(self.A.translate(center), self.B.translate(center))
-
-    def _plus(self, other: object) -> MonotoneOperator:
-        if isinstance(other, MonotoneOperator) or (isinstance(other, LinearOperator) and type(other) is not Identity):
-            return super()._plus(other)
-        # A multiple of I, or an array, changes one term, which keeps its structure and its resolvent.
-        if isinstance(self.A, Affine):
-            return MonotoneSum(self.A + other, self.B)
-        return MonotoneSum(self.A, self.B + other)
-
-    def _scaled(self, factor: float) -> MonotoneOperator:
-        return MonotoneSum(factor * self.A, factor * self.B)
-
-    def take(self, index: Array, shape: Shape) -> MonotoneSum:
-        return MonotoneSum(self.A.take(index, shape), self.B.take(index, shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,6 +221,9 @@ class Inverse(Around):
         # ⟨u - v, x - y⟩ ≥ m‖x - y‖² for u ∈ A(x), v ∈ A(y), read from A⁻¹(u) = x.
         return max(self.A.strong_monotonicity, super().cocoercivity)
 
+    def is_known(self, fact: str) -> bool:
+        return self.A.is_known("strong_monotonicity") and self.A.is_known("lipschitz")
+
     def inverse(self) -> MonotoneOperator:
         return self.A
 
@@ -294,9 +233,3 @@ class Inverse(Around):
 
     def take(self, index: Array, shape: Shape) -> Inverse:
         return Inverse(self.A.take(index, shape))
-
-
-def _together(*constants: float) -> float:
-    """The cocoercivity of a sum: that of the terms, added as parallel resistances are."""
-    total = sum(1 / constant if constant > 0 else math.inf for constant in constants)
-    return 1 / total if total > 0 else math.inf

@@ -103,6 +103,10 @@ class MonotoneOperator(ABC):
         """A constant L with ‖A(x) - A(y)‖ ≤ L‖x - y‖; infinite unless known."""
         return math.inf
 
+    def is_known(self, fact: str) -> bool:
+        """Whether "strong_monotonicity" or "lipschitz" costs nothing to ask for: no eigenvalue of a matrix, say."""
+        return self.domain is None or fact in vars(self)
+
     @property
     def is_zero(self) -> bool:
         """Whether A is known to be z ↦ 0."""
@@ -211,7 +215,8 @@ class MonotoneOperator(ABC):
     def _plus(self, other: object) -> MonotoneOperator:
         """The sum with a monotone operator, a linear one, or a fixed array; subclasses keep their structure."""
         from monops.monotone.affine import Affine
-        from monops.monotone.algebra import MonotoneSum, Perturbed
+        from monops.monotone.algebra import Perturbed
+        from monops.monotone.sums import MonotoneSum
 
         if isinstance(other, Affine) and not isinstance(self, Affine):
             return other._plus(self)
@@ -273,6 +278,12 @@ def common_rank(A: MonotoneOperator, B: MonotoneOperator) -> int:
             "function acts on as many as its `axes` says"
         )
     return max(1, rank) if domain is None else len(domain)
+
+
+def in_parallel(*constants: float) -> float:
+    """The cocoercivity of a sum: that of the terms, added as parallel resistances are."""
+    total = sum(1 / constant if constant > 0 else math.inf for constant in constants)
+    return 1 / total if total > 0 else math.inf
 
 
 def take_rows(x: Any, index: Array, shape: Shape) -> Any:

@@ -74,6 +74,9 @@ class Precomposed(MonotoneOperator):
         L = self.A.lipschitz
         return self._square_norm * L if math.inf > L else L
 
+    def is_known(self, fact: str) -> bool:
+        return self.A.is_known(fact)
+
     @property
     def is_zero(self) -> bool:
         return self.A.is_zero

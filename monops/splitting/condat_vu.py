@@ -10,7 +10,7 @@ from monops.arrays import Array, require_step
 from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import gradient_step, second_step, take_apart, twice_cocoercivity, two_terms
+from monops.splitting.parts import forward_step, second_step, take_apart, twice_cocoercivity, two_terms
 from monops.splitting.rates import Facts, primal_dual_factor
 
 
@@ -111,4 +111,4 @@ class CondatVu(SplittingMethod):
         return m / L**2 if m > 0 and 0 < L < math.inf else None
 
     def starting_step(self, A: MonotoneOperator) -> float | None:
-        return gradient_step(A) if A.is_gradient else super().starting_step(A)
+        return forward_step(two_terms(self, A)[1])

@@ -102,9 +102,8 @@ def require_gradient(method: object, A: MonotoneOperator) -> None:
 
 
 def may_be_strongly_monotone(A: MonotoneOperator) -> bool:
-    """Whether m > 0 is claimed for A, or could be found by an eigenvalue, for which one does not ask."""
-    costs_nothing = A.domain is None or getattr(A, "claim", None) is not None
-    return not costs_nothing or A.strong_monotonicity > 0
+    """Whether m > 0 is known of A, or could be found by an eigenvalue, for which one does not ask."""
+    return not A.is_known("strong_monotonicity") or A.strong_monotonicity > 0
 
 
 def inverse_lipschitz(method: object, A: MonotoneOperator, times: int = 1) -> tuple[float, str]:
@@ -136,6 +135,14 @@ def affine_part(method: object, A: MonotoneOperator) -> Affine:
             f"KᴴK = ν I; got {type(A).__name__} and another K; take LinearizedADMM or ChambollePock"
         )
     return affine
+
+
+def forward_step(C: MonotoneOperator) -> float | None:
+    """A first step where C is taken as it is: `gradient_step`, or m/L² where it is no gradient; None for m = 0."""
+    if C.is_gradient:
+        return gradient_step(C)
+    m, L = C.strong_monotonicity, C.lipschitz
+    return m / L**2 if m > 0 and 0 < L < math.inf else None
 
 
 def gradient_step(A: MonotoneOperator) -> float | None:
