@@ -18,7 +18,7 @@ from monops.racing import compare
 from monops.splitting import SplittingMethod
 from monops.testing.catalogue import METHODS as CATALOGUE
 from monops.testing.draw import Draw
-from monops.trials import Comparison, Trial
+from monops.trials import Comparison
 
 
 class Posed(NamedTuple):
@@ -123,12 +123,7 @@ def run(
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             raise OptionError(f"{what}: got {', '.join(map(repr, twice))} more than once, wanted each name once")
-    rows: list[Trial] = []
-    total = len(problems) * len(methods)
-    for problem in problems:
-        posed = PROBLEMS[problem](Draw(0, dtype=torch.float32 if dtype is None else dtype, device=device))
-        for method in methods:
-            progress(f"{problem}: {method} ({len(rows) + 1} of {total})")
-            done = compare({method: METHODS[method]()}, {problem: tuple(posed)}, tol=tol, max_steps=max_steps)
-            rows += done.rows
-    return Comparison(tuple(rows), tol)
+    draw = {"dtype": torch.float32 if dtype is None else dtype, "device": device}
+    posed = {name: tuple(PROBLEMS[name](Draw(0, **draw))) for name in problems}
+    chosen = {name: METHODS[name]() for name in methods}
+    return compare(chosen, posed, tol=tol, max_steps=max_steps, progress=progress)

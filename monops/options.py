@@ -1,4 +1,4 @@
-"""Options that are numbers: of the right kind, and in their ranges."""
+"""Options that are numbers or flags: of the right kind, and in their ranges."""
 
 from __future__ import annotations
 
@@ -55,6 +55,22 @@ def require_integer(name: str, value: Any, least: int = 1) -> int:
     if is_bool or number < least:
         raise OptionError(f"{name} wants an integer ≥ {least}, got {shown(value)}")
     return number
+
+
+def require_flag(name: str, value: Any) -> bool:
+    """`value`, once it is certain that it is True or False.
+
+    Raises:
+        OptionError: it is not; the message names it as `name`.
+
+    Example:
+        >>> require_flag("restart", "no")
+        Traceback (most recent call last):
+        monops.errors.OptionError: restart wants True or False, got 'no'
+    """
+    if not isinstance(value, bool):
+        raise OptionError(f"{name} wants True or False, got {shown(value)}")
+    return value
 
 
 def shown(value: Any) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import statistics
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +38,7 @@ def compare(
     tol: float | None = None,
     max_steps: int = 1000,
     repeats: int = 3,
+    progress: Callable[[str], None] = lambda name: None,
 ) -> Comparison:
     """Run every method on every problem, and measure residuals against steps, operator calls and seconds.
 
@@ -53,6 +54,7 @@ def compare(
         tol: relative tolerance of the solves; the dtype's ε to the power ⅔ unless given.
         max_steps: of each solve.
         repeats: how often a run is timed, ≥ 1; one that takes over a second is timed once.
+        progress: called with what comes next, such as "lasso: FISTA (2 of 6)".
 
     Returns:
         A `Comparison`. A method that refuses a problem is in it with its message.
@@ -77,7 +79,9 @@ def compare(
     rows: list[Trial] = []
     for problem, (A, B, z0) in posed.items():
         goal = tolerance(tol, z0)
-        rows += [_trial(name, problem, method, A, B, z0, goal, max_steps, repeats) for name, method in named.items()]
+        for name, method in named.items():
+            progress(f"{problem}: {name} ({len(rows) + 1} of {len(posed) * len(named)})")
+            rows.append(_trial(name, problem, method, A, B, z0, goal, max_steps, repeats))
     return Comparison(tuple(rows), tol)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops.arrays import Array, device_of, epsilon, norm, to_numpy
+from monops.arrays import Array, device_of, epsilon, floating, norm, to_numpy
 from monops.errors import MonopsError, NoResolventError, NotSingleValuedError, OptionError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
@@ -202,7 +202,11 @@ def error_bound(A: MonotoneOperator, B: MonotoneOperator, point: Array, *, step:
         B: any monotone operator with a resolvent.
         point: of the type that the operators take.
         step: any number in (0, ∞); the bound is valid for all and tightest near 1/L.
+
+    Raises:
+        DTypeError: `point` is no array of float32 or float64 numbers.
     """
+    floating(point)
     rank = common_rank(A, B)
     m = A.strong_monotonicity + B.strong_monotonicity
     with torch.no_grad():

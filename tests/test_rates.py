@@ -115,7 +115,7 @@ def test_no_false_alarm(second: str, dtype: torch.dtype) -> None:
         A = Affine(Dense(A.linear.to_dense().to(dtype)), A.b.to(dtype), claim=A.claim)
         for method in (PeacemanRachford("auto"), DouglasRachford("auto"), ForwardBackward("auto")):
             result = solve(method, A, SECOND[second], check_every=1)
-            assert not result.rate_excess > 1.5
+            assert result.rate_excess <= 1.5
 
 
 def test_a_wrong_claim_is_noticed() -> None:
@@ -193,7 +193,7 @@ def test_no_false_alarm_at_a_fixed_step(
         result = solve(method, A, SECOND[second], start, check_every=check_every, max_steps=20000)
         assert not result.is_slower_than_proven
         compared += not math.isnan(result.rate_excess)
-        assert not result.rate_excess > 1.5
+        assert not result.rate_excess > 1.5  # NaN where too few looks can be compared
     event(f"{compared > 0}")
 
 

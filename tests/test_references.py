@@ -100,7 +100,7 @@ OTHERS = [
     TV1D(t([0.5], [0.0], [0.2])),
     TV1D(t([0.5], [0.0], [0.2]), axes=2),
     TV1D(t([[0.5]], [[0.0]], [[0.2]]), axes=2),
-    TV2D(0.4, False),
+    TV2D(0.4, isotropic=False),
     Simplex(axes=2),
     Simplex(t([0.5], [1.0])),
     HalfSpace(t(1.0, 2.0), t([0.5], [1.0])),

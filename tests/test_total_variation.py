@@ -153,7 +153,8 @@ def test_constants_cost_nothing_and_the_conjugate_knows() -> None:
 def test_laws_of_images(isotropic: bool, kind: str) -> None:
     draw = draw_of(kind)
     tol = 1e-3 if kind.endswith("32") else 1e-6
-    check_function(TV2D(0.5, isotropic, tol=1e-7), draw.put(draw.array(6, 4, 3, scale=2.0)), steps=(0.1, 1.5), tol=tol)
+    f = TV2D(0.5, isotropic=isotropic, tol=1e-7)
+    check_function(f, draw.put(draw.array(6, 4, 3, scale=2.0)), steps=(0.1, 1.5), tol=tol)
 
 
 @both_kinds
@@ -162,23 +163,23 @@ def test_laws_of_images(isotropic: bool, kind: str) -> None:
 def test_images_are_those_of_another_solver(isotropic: bool, kind: str, step: float) -> None:
     draw = draw_of(kind, 2)
     v = draw.array(3, 4, 3, scale=2.0)
-    got = to_numpy(TV2D(0.8, isotropic, tol=1e-7).prox(draw.put(v), step))
+    got = to_numpy(TV2D(0.8, isotropic=isotropic, tol=1e-7).prox(draw.put(v), step))
     want = FUNCTIONS["TV2D"].prox(v, step, weight=0.8, isotropic=isotropic)
     assert np.all(np.linalg.norm(got - want, axis=(1, 2)) <= 1e-7 * np.linalg.norm(v, axis=(1, 2)))
-    assert verify(TV2D(0.8, isotropic, tol=1e-7), dtype=draw.dtype)
+    assert verify(TV2D(0.8, isotropic=isotropic, tol=1e-7), dtype=draw.dtype)
 
 
 @both_kinds
 def test_the_tolerance_is_kept(isotropic: bool) -> None:
     v = sample(2, 16, 12, seed=4)
     for step in (0.1, 2.0, 1e4):
-        best = TV2D(0.5, isotropic, tol=1e-7).prox(v, step)
+        best = TV2D(0.5, isotropic=isotropic, tol=1e-7).prox(v, step)
         for tol in (1e-2, 1e-4):
-            rough = TV2D(0.5, isotropic, tol=tol).prox(v, step)
+            rough = TV2D(0.5, isotropic=isotropic, tol=tol).prox(v, step)
             assert np.all(np.linalg.norm(rough - best, axis=(1, 2)) <= 1.01 * tol * np.linalg.norm(v, axis=(1, 2)))
     assert close(best, v.mean((1, 2), keepdims=True) + 0 * v, 1e-6)
     with pytest.raises(NotConvergedError, match=r"error of the prox is up to .* after 20 steps, wanted 1.0e-04"):
-        TV2D(0.5, isotropic, max_steps=20).prox(v, 2.0)
+        TV2D(0.5, isotropic=isotropic, max_steps=20).prox(v, 2.0)
 
 
 def test_a_derivative_that_is_not_found_is_no_number() -> None:
@@ -192,14 +193,14 @@ def test_one_row_is_a_signal() -> None:
     v = sample(3, 1, 9)
     for isotropic in (True, False):
         for x in (v, v.swapaxes(1, 2)):
-            got = TV2D(0.5, isotropic, tol=1e-7).prox(x, 1.2)
+            got = TV2D(0.5, isotropic=isotropic, tol=1e-7).prox(x, 1.2)
             assert close(got.reshape(3, 9), TV1D(0.5).prox(v[:, 0], 1.2), 1e-6)
 
 
 @both_kinds
 @pytest.mark.parametrize("step", [0.2, 1.5])
 def test_derivatives_of_images(isotropic: bool, step: float) -> None:
-    f: Any = TV2D(0.5, isotropic, tol=1e-7)
+    f: Any = TV2D(0.5, isotropic=isotropic, tol=1e-7)
     x, g = tensor(sample(2, 4, 3)), torch.tensor(sample(2, 4, 3, seed=1))
     D = f.prox_derivative(x, step)
     (pulled,) = torch.autograd.grad(f.prox(x, step), x, g)

@@ -60,7 +60,7 @@ class BoxHyperplane(ConvexSet):
             a = detach(self.normal)
             least, greatest = (dot(a, corner, self.axes) for corner in self._corners(a))
             size = rounding(a, self.axes) * dot(abs(a), namespace(a).ones_like(a), self.axes)
-            offset = self.offset if isinstance(self.offset, float) else detach(self.offset)
+            offset = detach(self.offset)
             if known_true(((least > offset + size) | (greatest < offset - size)).any()):
                 raise OptionError(f"BoxHyperplane is empty: no point of the box has ⟨normal, x⟩ = {self.offset}")
 

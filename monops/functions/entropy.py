@@ -97,7 +97,7 @@ class NegativeEntropy(Separable):
 def _log_ratio(target: Array, factor: float | Array) -> Array:
     """The u with u + factor·exp(u) = target."""
     xp = namespace(target)
-    held, constant = detach(target), factor if isinstance(factor, float) else detach(factor)
+    held, constant = detach(target), detach(factor)
     log_factor = math.log(constant) if isinstance(constant, float) else xp.log(constant)
     u = -saturation(log_factor, -held)
     for _ in range(_ITERATIONS - 1):

@@ -33,7 +33,7 @@ def solve_exponential(target: Array, q: float, k: float | Array, iterations: int
         k: a number or an array, k > -q; or k = -q where target < 0.
         iterations: 5 reach machine precision, 2 about half of the digits.
     """
-    held, factor = detach(target), k if isinstance(k, float) else detach(k)
+    held, factor = detach(target), detach(k)
     u = _start(held, q, factor)
     for _ in range(iterations - 1):
         u = _improved(u, held, q, factor)

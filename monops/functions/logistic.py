@@ -80,7 +80,7 @@ def _margin(target: Array, tau: float | Array) -> Array:
     factor between ½ and 1: Lambert's function gives a start which is right up to log 2.
     """
     xp = namespace(target)
-    held, constant = detach(target), tau if isinstance(tau, float) else detach(tau)
+    held, constant = detach(target), detach(tau)
     is_negative = held < -0.5 * constant
     log_tau = math.log(constant) if isinstance(constant, float) else xp.log(constant)
     held = xp.where(is_negative, -constant - held, held)

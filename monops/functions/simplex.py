@@ -118,7 +118,7 @@ class L1Ball(ConvexSet):
 
     @staticmethod
     def _inside(point: Array, radius: float | Array) -> Array:
-        return detach(abs(point).sum(-1, keepdims=True)) <= (radius if isinstance(radius, float) else detach(radius))
+        return detach(abs(point).sum(-1, keepdims=True)) <= detach(radius)
 
     def _excess(self, x: Array) -> Array:
         return dot(abs(x), namespace(x).ones_like(x), self.axes) - self.radius
@@ -134,7 +134,7 @@ def threshold(point: Array, mass: float | Array) -> tuple[Array, Array]:
     exact.
     """
     xp, held = namespace(point), detach(point)
-    fixed = mass if isinstance(mass, float) else detach(mass)
+    fixed = detach(mass)
     ordered = descending(held)
     level = (ordered.cumsum(-1) - fixed) / xp.ones_like(ordered).cumsum(-1)
     # The level of the k largest entries rises with k as long as these are above it, and falls from there on.

@@ -75,7 +75,7 @@ class TV1D(Function):
 
     def _stretches(self, x: Array, price: float | Array) -> tuple[Array, Array]:
         """The number of each entry's constant stretch, and the signs of the jumps between stretches."""
-        jumps = fuse(self._admit(x), *(price if isinstance(price, float) else detach(price),) * 2)
+        jumps = fuse(self._admit(x), detach(price), detach(price))
         return segments(jumps), cast(jumps, x.dtype)
 
 

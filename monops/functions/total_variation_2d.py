@@ -59,7 +59,7 @@ class TV2D(Function):
     """
 
     weight: float = field(default=1.0, metadata=PARAMETER)
-    isotropic: bool = True
+    isotropic: bool = field(default=True, kw_only=True)
     tol: float = field(default=1e-4, kw_only=True)
     max_steps: int = field(default=100_000, kw_only=True)
     axes: int = field(init=False, default=2)

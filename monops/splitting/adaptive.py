@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -55,7 +55,7 @@ class AdaptiveForwardBackward(SplittingMethod):
     remembers: ClassVar[bool] = True
 
     first_step: float = 1e-3
-    allow_unproven: bool = False
+    allow_unproven: bool = field(default=False, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         require_number("AdaptiveForwardBackward.first_step", self.first_step)

@@ -90,7 +90,7 @@ class ADMM(SplittingMethod):
         return Step(Multipliers(x, v, u + Kx - v), point=x, gap=gap)
 
     def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
-        step, is_linked = self._step_at(A), isinstance(take_apart(self, B).K, LinearOperator)
+        step, is_linked = self._step_at(A), take_apart(self, B).is_linked
         factor = None if step is None or is_linked else reflections_factor(step, A, B)
         return None if factor is None else (1 + factor) / 2
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 from monops.arrays import Array, require_step
 from monops.errors import ConditionError, OptionError, StepSizeError
 from monops.monotone import MonotoneOperator
-from monops.options import shown
+from monops.options import require_flag, shown
 from monops.signatures import require_signatures
 from monops.splitting.state import State
 
@@ -63,6 +63,7 @@ class SplittingMethod(ABC):
                 raise OptionError(f'step wants a number in (0, ∞) or "auto", got {step!r}')
         else:
             require_step(step, self, "step")
+        require_flag(f"{type(self).__name__}.allow_unproven", getattr(self, "allow_unproven", False))
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from monops.arrays import Array, require_step
-from monops.errors import StepSizeError
-from monops.linear import LinearOperator
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.condat_vu import PrimalDual
-from monops.splitting.parts import second_step, take_apart
+from monops.splitting.parts import require_second_step, second_step, take_apart
 from monops.splitting.rates import primal_dual_factor, reflections_factor
 
 
@@ -49,7 +47,7 @@ class ChambollePock(SplittingMethod):
 
     step: StepSize = 1.0
     dual_step: float | None = None
-    allow_unproven: bool = False
+    allow_unproven: bool = field(default=False, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,11 +58,8 @@ class ChambollePock(SplittingMethod):
         inner, K, K_H, norm = take_apart(self, B)
         tau = self._numeric_step()
         sigma, limit = second_step(self.dual_step, 1 / tau, norm)
-        if not (sigma <= limit * (1 + 1e-12) or self.allow_unproven):
-            raise StepSizeError(
-                f"ChambollePock wants στ‖K‖² ≤ 1, so dual_step in (0, {limit:.6g}] with τ = {tau:.6g} and ‖K‖ = "
-                f"{norm:.6g}; got {sigma:.6g}"
-            )
+        known = f"τ = {tau:.6g} and ‖K‖ = {norm:.6g}"
+        require_second_step(self, "dual_step", sigma, limit, "στ‖K‖² ≤ 1", known)
         return A.resolvent(tau), inner.inverse().resolvent(sigma), K, K_H, tau, sigma
 
     def start(self, plan: tuple[Any, ...], z0: Array) -> PrimalDual:
@@ -82,13 +77,13 @@ class ChambollePock(SplittingMethod):
         return Step(PrimalDual(p, q), point=p, gap=gap)
 
     def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
-        tau, (inner, K, _, norm) = self._step_at(A), take_apart(self, B)
+        tau, parts = self._step_at(A), take_apart(self, B)
         if tau is None:
             return None
-        sigma, _ = second_step(self.dual_step, 1 / tau, norm)
-        factor = primal_dual_factor(tau, sigma, norm, A.strong_monotonicity, inner.cocoercivity)
-        if not isinstance(K, LinearOperator) and sigma == 1 / tau:
-            factor = min(factor, (1 + (reflections_factor(tau, A, inner) or 1.0)) / 2)
+        sigma, _ = second_step(self.dual_step, 1 / tau, parts.norm)
+        factor = primal_dual_factor(tau, sigma, parts.norm, A.strong_monotonicity, parts.B.cocoercivity)
+        if not parts.is_linked and sigma == 1 / tau:
+            factor = min(factor, (1 + (reflections_factor(tau, A, B) or 1.0)) / 2)
         return factor if factor < 1 else None
 
     def best_step(self, m: float, L: float) -> float | None:

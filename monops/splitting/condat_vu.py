@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from monops.arrays import Array, require_step
-from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import forward_step, second_step, take_apart, twice_cocoercivity, two_terms
+from monops.splitting.parts import (
+    forward_step,
+    require_second_step,
+    second_step,
+    take_apart,
+    twice_cocoercivity,
+    two_terms,
+)
 from monops.splitting.rates import Facts, primal_dual_factor
 
 
@@ -55,7 +61,7 @@ class CondatVu(SplittingMethod):
 
     step: StepSize = 1.0
     dual_step: float | None = None
-    allow_unproven: bool = False
+    allow_unproven: bool = field(default=False, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,12 +73,9 @@ class CondatVu(SplittingMethod):
         inner, K, K_H, norm = take_apart(self, B)
         tau = self.require_step_below(lambda: twice_cocoercivity(C))
         sigma, limit = self._dual_step(tau, C, norm)
-        relation, end, slack = ("≥", "]", 1 + 1e-12) if C.is_zero else (">", ")", 1 - 1e-12)
-        if not (0 < sigma <= limit * slack or self.allow_unproven):
-            raise StepSizeError(
-                f"CondatVu wants 1/τ - σ‖K‖² {relation} 1/(2β), so dual_step in (0, {limit:.6g}{end} with "
-                f"τ = {tau:.6g}, ‖K‖ = {norm:.6g}, β = {C.cocoercivity:.6g}; got {sigma:.6g}"
-            )
+        condition = f"1/τ - σ‖K‖² {'≥' if C.is_zero else '>'} 1/(2β)"
+        known = f"τ = {tau:.6g}, ‖K‖ = {norm:.6g}, β = {C.cocoercivity:.6g}"
+        require_second_step(self, "dual_step", sigma, limit, condition, known, closed=C.is_zero)
         return first.resolvent(tau), inner.inverse().resolvent(sigma), C, K, K_H, tau, sigma
 
     def start(self, plan: tuple[Any, ...], z0: Array) -> PrimalDual:

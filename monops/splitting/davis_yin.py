@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from monops.arrays import Array, slope
@@ -45,7 +45,7 @@ class DavisYin(SplittingMethod):
     gap_is_step: ClassVar[bool] = True
 
     step: StepSize = 1.0
-    allow_unproven: bool = False
+    allow_unproven: bool = field(default=False, kw_only=True, repr=False)
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> Plan:
         first, C = two_terms(self, A)

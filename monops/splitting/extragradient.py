@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from monops.arrays import Array
 from monops.errors import ConditionError
@@ -38,7 +38,7 @@ class Extragradient(SplittingMethod):
     """
 
     step: StepSize = 1.0
-    allow_unproven: bool = False
+    allow_unproven: bool = field(default=False, kw_only=True, repr=False)
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
         if not (B.is_gradient or self.allow_unproven):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from monops.arrays import Array, device_of, full, namespace
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
+from monops.options import require_flag
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.parts import inverse_lipschitz, require_gradient
 from monops.splitting.state import per_sample
@@ -36,6 +37,7 @@ class FISTA(SplittingMethod):
         allow_unproven: accept a step outside of the interval, and an A that is not known to be a gradient.
 
     Raises:
+        OptionError: `restart` is neither True nor False.
         StepSizeError: the step is not in (0, ∞); or, from `prepare`, not in (0, 1/L].
         ConditionError: from `prepare`, if A is not known to be a gradient, or to be Lipschitz.
 
@@ -50,8 +52,12 @@ class FISTA(SplittingMethod):
     remembers: ClassVar[bool] = True
 
     step: StepSize = 1.0
-    restart: bool = True
-    allow_unproven: bool = False
+    restart: bool = field(default=True, kw_only=True)
+    allow_unproven: bool = field(default=False, kw_only=True, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_flag("FISTA.restart", self.restart)
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Any, ...]:
         if not self.allow_unproven:

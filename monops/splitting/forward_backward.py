@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from monops.arrays import Array, slope
@@ -41,7 +41,7 @@ class ForwardBackward(SplittingMethod):
     point_is_value: ClassVar[bool] = True
 
     step: StepSize = 1.0
-    allow_unproven: bool = False
+    allow_unproven: bool = field(default=False, kw_only=True, repr=False)
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
         return A, B.resolvent(self.require_step_below(lambda: twice_cocoercivity(A)))

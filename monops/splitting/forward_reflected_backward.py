@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from monops.arrays import Array
@@ -43,7 +43,7 @@ class ForwardReflectedBackward(SplittingMethod):
     """
 
     step: StepSize = 1.0
-    allow_unproven: bool = False
+    allow_unproven: bool = field(default=False, kw_only=True, repr=False)
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[MonotoneOperator, Resolvent]:
         return A, B.resolvent(self.require_step_below(lambda: inverse_lipschitz(self, A, 2)))

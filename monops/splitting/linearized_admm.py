@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from monops.arrays import Array, require_step
-from monops.errors import StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import second_step, take_apart
+from monops.splitting.parts import require_second_step, second_step, take_apart
 
 
 class Apart(NamedTuple):
@@ -30,6 +29,7 @@ class LinearizedADMM(SplittingMethod):
     Args:
         step: α in (0, ∞), or "auto".
         primal_step: τ in (0, α/‖K‖²], any in (0, ∞) where K = 0; the largest unless given.
+        allow_unproven: accept steps with τ‖K‖² > α.
 
     Raises:
         StepSizeError: a step is not in (0, ∞); or, from `prepare`, τ‖K‖² > α.
@@ -49,6 +49,7 @@ class LinearizedADMM(SplittingMethod):
 
     step: StepSize = 1.0
     primal_step: float | None = None
+    allow_unproven: bool = field(default=False, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,11 +60,8 @@ class LinearizedADMM(SplittingMethod):
         step = self._numeric_step()
         inner, K, K_H, norm = take_apart(self, B)
         tau, limit = second_step(self.primal_step, step, norm)
-        if not tau <= limit * (1 + 1e-12):
-            raise StepSizeError(
-                f"LinearizedADMM wants τ‖K‖² ≤ α, so primal_step in (0, {limit:.6g}] with α = {step:.6g} and ‖K‖ = "
-                f"{norm:.6g}; got {tau:.6g}"
-            )
+        known = f"α = {step:.6g} and ‖K‖ = {norm:.6g}"
+        require_second_step(self, "primal_step", tau, limit, "τ‖K‖² ≤ α", known)
         return A.resolvent(tau), inner.resolvent(step), K, K_H, tau
 
     def start(self, plan: tuple[Any, ...], z0: Array) -> Apart:

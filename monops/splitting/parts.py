@@ -7,7 +7,7 @@ import math
 import operator
 from typing import NamedTuple
 
-from monops.errors import ConditionError
+from monops.errors import ConditionError, StepSizeError
 from monops.linear import LinearOperator
 from monops.monotone import Affine, MonotoneOperator, MonotoneSum, Precomposed, Resolvent, ZeroOperator
 from monops.monotone.zero import Unchanged
@@ -26,6 +26,11 @@ class Linked(NamedTuple):
     K: LinearOperator | Resolvent
     K_H: LinearOperator | Resolvent
     norm: float
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether there is a K."""
+        return isinstance(self.K, LinearOperator)
 
 
 def take_apart(method: object, B: MonotoneOperator) -> Linked:
@@ -56,6 +61,24 @@ def second_step(given: float | None, room: float, norm: float) -> tuple[float, f
     """The step on the other side of K, and the largest s with s‖K‖² ≤ room: the one given, or that largest one."""
     limit = 0.0 if not room > 0 else room / norm / norm if norm > 0 else math.inf
     return (min(limit, FREE * room) if given is None else given), limit
+
+
+def require_second_step(
+    method: object, name: str, step: float, limit: float, condition: str, known: str, *, closed: bool = True
+) -> float:
+    """The step on the other side of K, once it is certain that it is below its limit, or equal to it where `closed`.
+
+    `condition` and `known` are for the message: what the method wants, and the numbers that give the limit.
+
+    Raises:
+        StepSizeError: it is not, and the method does not say `allow_unproven`.
+    """
+    if 0 < step <= limit * (1 + 1e-12 if closed else 1 - 1e-12) or getattr(method, "allow_unproven", False):
+        return step
+    interval = f"(0, {limit:.6g}{']' if closed else ')'}"
+    raise StepSizeError(
+        f"{type(method).__name__} wants {condition}, so {name} in {interval} with {known}; got {step:.6g}"
+    )
 
 
 def summands(A: MonotoneOperator) -> list[MonotoneOperator]:

@@ -43,7 +43,7 @@ class PeacemanRachford(SplittingMethod):
     point_is_value: ClassVar[bool] = True
 
     step: StepSize = 1.0
-    allow_unproven: bool = field(default=False, repr=False)
+    allow_unproven: bool = field(default=False, kw_only=True, repr=False)
 
     def prepare(self, A: MonotoneOperator, B: MonotoneOperator) -> tuple[Resolvent, Resolvent, Resolvent]:
         step = self._numeric_step()

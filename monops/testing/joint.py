@@ -138,7 +138,7 @@ JOINT: dict[str, Callable[[Draw], FunctionCase]] = {
     ),
     "TV2D": lambda draw: FunctionCase(TV2D(0.3, tol=1e-7), "TV2D", {"weight": 0.3}, (4, 3)),
     "TV2D, anisotropic": lambda draw: FunctionCase(
-        TV2D(0.3, False, tol=1e-7), "TV2D", {"weight": 0.3, "isotropic": False}, (4, 3)
+        TV2D(0.3, isotropic=False, tol=1e-7), "TV2D", {"weight": 0.3, "isotropic": False}, (4, 3)
     ),
     "MoreauEnvelope": lambda draw: FunctionCase(L1(0.5).envelope(0.25), "envelope of L1", {"w": 0.5, "d": 0.25}),
 }
