@@ -18,6 +18,7 @@ from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
 from monops.result import History, Result, Status
 from monops.splitting import SplittingMethod, State
+from monops.splitting.parts import summands
 from monops.splitting.state import each, first
 
 # Finished samples are taken out of the batch once they are this share of what is left of it.
@@ -72,6 +73,7 @@ class Loop:
         scale = xp.maximum(_scale(A, B, zero, self.rank), eps * norm(start, self.rank))
         scale = xp.clip(detach(scale), max(atol / tol, float(xp.finfo(z0.dtype).tiny)), None)
         self.scale = xp.where(scale == np.inf, np.nan, scale)  # infinite data makes NaN of a residual, not 0
+        self.first_look: tuple[Array, Array] = self.scale, self.scale  # ‖gap‖ then, and what residuals are relative to
         # Steps, ‖gap‖ and ‖point‖ of a look about half of all steps ago; at first what is known of the start.
         self.earlier: tuple[int, Array, Array] = 0, self.scale, norm(detach(start), self.rank)
         self.start: State = method.start(self.plan, start)
@@ -196,7 +198,13 @@ class Loop:
     def _look(self, gap: Array, point: Array, steps: int) -> bool:
         """Update the residuals, by the only wait for the device, and tell whether a sample finished."""
         size = norm(detach(point), self.rank)
-        residual = to_numpy(gap / namespace(gap).maximum(size, self.scale))
+        if not self.checks:
+            self.first_look = detach(gap), self.scale
+        with np.errstate(over="ignore"):
+            residual = to_numpy(gap / namespace(gap).maximum(size, self.scale))
+        if np.isinf(residual).any():  # where nothing is known to compare with yet, the quotient of numbers may overflow
+            is_number = np.isinf(residual) & np.isfinite(to_numpy(detach(gap)))
+            residual = np.where(is_number, np.finfo(residual.dtype).max, residual)
         earlier = self.earlier
         if steps >= 2 * earlier[0]:
             self.earlier = steps, detach(gap), size
@@ -291,16 +299,22 @@ class Loop:
             history=History(self.checks, history[:, 0] if self.is_single else history),
             method=self.method,
             problem=(self.A, self.B),
+            first_look=self.first_look,
         )
 
 
 def _scale(A: MonotoneOperator, B: MonotoneOperator, zero: Array, rank: int) -> Array:
-    """‖A(0)‖ of each sample; where A is set-valued, the larger of ‖A₁(0)‖ and ‖B₁(0)‖, by Yosida: A₁(0) = -J_A(0)."""
+    """‖A(0)‖ of each sample; where A is set-valued, the largest such size of its terms and of B.
+
+    Of those which are set-valued it is, by Yosida, ‖A₁(0)‖ with A₁(0) = -J_A(0).
+    """
     known = A.scale(zero, rank)
     if known is not None:
         return known
     scale = norm(zero, rank)
-    for op in (A, B):
+    for op in (*summands(A), B):
+        term = None if op is B else op.scale(zero, rank)
         with contextlib.suppress(MonopsError, NotImplementedError):
-            scale = namespace(zero).maximum(scale, norm(detach(op.resolvent(1.0)(zero)), rank))
+            term = norm(detach(op.resolvent(1.0)(zero)), rank) if term is None else term
+        scale = scale if term is None else namespace(zero).maximum(scale, term)
     return scale

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops.arrays import Array, device_of, epsilon, floating, norm, to_numpy
+from monops.arrays import Array, detach, device_of, epsilon, floating, norm, to_numpy
 from monops.errors import MonopsError, NoResolventError, NotSingleValuedError, OptionError
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
@@ -78,6 +78,7 @@ class Result:
         problem: the operators A and B, kept for the error bound; or None where only figures are kept.
         record: of `equilibrium`, where `backward` finds the last linearised solve; else empty.
         search: with `step="auto"`, the `StepSearch` that tells which step was chosen, and why; else None.
+        first_look: ‖gap‖ of each sample at the first check, and what residuals are relative to beside ‖point‖.
     """
 
     point: Array = field(repr=False)
@@ -92,6 +93,7 @@ class Result:
     problem: tuple[MonotoneOperator, MonotoneOperator] | None = field(repr=False)
     record: dict[str, Result] = field(default_factory=dict, repr=False)
     search: Any = field(default=None, repr=False)
+    first_look: tuple[Array, Array] | None = field(default=None, repr=False)
 
     @property
     def error_bound(self) -> np.ndarray:
@@ -123,12 +125,13 @@ class Result:
 
     @property
     def rate_excess(self) -> float:
-        """How many times larger a residual has become than `predicted_rate` allows; NaN where that cannot be told.
+        """How many times larger ‖gap‖ has become than `predicted_rate` allows; NaN where that cannot be told.
 
         For methods with a `gap_slack`: 1 where ‖gap‖ is a multiple of ‖z⁺ - z‖, which falls by the rate at each step
-        from the first one on. Looked at from where the residual bounds the error to a tenth, so that the point, which
-        the residual is relative to, hardly changes, down to the level of rounding. Up to about 1.5 says nothing; more
-        shows that the operators do not have the constants they claim, or that an adjoint is wrong.
+        from the first one on. Looked at from the first check to the last; and also from where the residual bounds the
+        error to a tenth, so that the point, which the residual is relative to, hardly changes, down to the level of
+        rounding. Up to about 1.5 says nothing; more shows that the operators do not have the constants they claim, or
+        that an adjoint is wrong.
         """
         A, B = self._operators()
         slack = self.method.gap_slack(A, B)
@@ -141,13 +144,31 @@ class Result:
         residual = self.history.residual.astype(np.float64).reshape(len(steps), math.prod(self.residual.shape))
         is_near = residual * (1 + alpha * L) / m <= 0.1
         is_near &= (residual > 1e4 * epsilon(self.point.dtype)) & (steps <= self.sample_steps.reshape(-1))
-        excess = [math.nan]
+        excess = [math.nan, self._excess_from_first(slack, rate)]
         for sample in range(residual.shape[1]):
             (at,) = np.nonzero(is_near[:, sample])
             if len(at) > 1:
                 first, last = residual[at[0], sample], residual[at[-1], sample]
-                excess.append(last / first / slack * rate ** -float(steps[at[-1], 0] - steps[at[0], 0]))
-        return float(np.nanmax(excess)) if len(excess) > 1 else math.nan
+                grown = math.log(last / first / slack) - (steps[at[-1], 0] - steps[at[0], 0]) * math.log(rate)
+                excess.append(math.exp(min(grown, 700.0)))
+        known = [value for value in excess if not math.isnan(value)]
+        return max(known) if known else math.nan
+
+    def _excess_from_first(self, slack: float, rate: float) -> float:
+        """That from the first check to the last one of each sample, where the residual is not rounding yet."""
+        if self.first_look is None or self.point is None:
+            return math.nan
+        rank = self.point.ndim - self.residual.ndim
+        first, scale = (to_numpy(part).astype(np.float64).reshape(-1) for part in self.first_look)
+        size = to_numpy(norm(detach(self.point), rank)).astype(np.float64).reshape(-1)
+        residual, steps = (x.astype(np.float64).reshape(-1) for x in (self.residual, self.sample_steps))
+        with np.errstate(all="ignore"):
+            last = residual * np.maximum(size, scale)
+            # By logarithms: of a run that diverges, the excess may be beyond all numbers.
+            logs = np.log(last / first / slack) - (steps - self.history.steps[0]) * math.log(rate)
+            excess = np.exp(np.minimum(logs, 700.0))
+        excess = excess[(residual > 1e4 * epsilon(self.point.dtype)) & ~np.isnan(excess)]
+        return float(excess.max(initial=-math.inf)) if excess.size else math.nan
 
     @property
     def is_rate_affordable(self) -> bool:

@@ -115,7 +115,7 @@ def solve(
 def warn_of_rate(result: Result) -> None:
     """Warn where a solve contracted more slowly than is proven."""
     warnings.warn(
-        f"{type(result.method).__name__}: the residual is {result.rate_excess:.1f} × larger than the proven rate of "
+        f"{type(result.method).__name__}: the residual is {result.rate_excess:.3g} × larger than the proven rate of "
         f"{result.predicted_rate:.4g} a step allows (measured: {result.measured_rate:.4g}); so a constant of A is "
         "wrong: its claim perhaps, or a norm that was computed with a wrong adjoint; see monops.testing",
         RateWarning,

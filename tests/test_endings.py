@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cases import draw_of, libraries
 
 import monops as mo
 from monops import Status
@@ -293,3 +294,30 @@ def test_leaps_towards_infinity_are_not_taken_for_solutions(wrap: Any, step: Any
         result = mo.solve(method, A, B, max_steps=200, warn=False)
         assert not result.converged
         assert result.status in (Status.STALLED, Status.MAX_STEPS)
+
+
+@libraries
+def test_a_first_point_of_zero_is_no_infinity(kind: str) -> None:
+    """At 0 nothing is known of a set-valued sum, but of its terms."""
+    draw = draw_of(kind)
+    fit = mo.Subdifferential(mo.LeastSquares(mo.Dense(draw.put(draw.array(15, 10))), draw.put(draw.array(15))))
+    A, B = mo.Subdifferential(mo.L1(0.5)) + fit, mo.NormalCone(mo.Box(-0.1, 0.15))
+    runs = [mo.solve(mo.DavisYin(0.02), A, B, draw.put(np.zeros(10)), check_every=n) for n in (1, 10)]
+    assert [run.status.name for run in runs] == ["CONVERGED"] * 2
+    assert np.isfinite(runs[0].history.residual).all()
+    search = mo.search_step(mo.DavisYin("auto"), A, B, draw.put(np.zeros(10)))
+    assert min(search.trials.values()) < np.inf
+
+
+def test_a_residual_that_has_nothing_to_compare_with_is_a_number() -> None:
+    class Late(mo.SplittingMethod):
+        def prepare(self, A: Any, B: Any) -> None:
+            return None
+
+        def advance(self, plan: None, z: Any) -> mo.Step:
+            return mo.Step(z + 1, 0 * z, lambda: 5.0 * (z == 0))
+
+    result = mo.solve(Late(), mo.ZeroOperator(), mo.ZeroOperator(), np.zeros((2, 3)), check_every=1)
+    assert result.status is Status.CONVERGED
+    assert result.steps == 2
+    assert result.history.residual[0] == pytest.approx(np.finfo(float).max)

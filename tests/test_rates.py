@@ -1,6 +1,8 @@
 """No random problem does worse than a proven rate: the distance of the state to its limit."""
 
 import math
+import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,12 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from monops import (
+    ADMM,
     L1,
     Affine,
     Anderson,
     Box,
+    ChambollePock,
     Dense,
     DouglasRachford,
     Extragradient,
@@ -125,6 +129,28 @@ def test_a_wrong_claim_is_noticed() -> None:
         result = solve(PeacemanRachford("auto"), liar, SECOND["Tanh"], check_every=1)
     assert result.rate_excess > 2
     assert result.measured_rate > (result.predicted_rate or 1.0)
+
+
+@pytest.mark.parametrize(
+    "method", [DouglasRachford(0.3), ADMM(0.3), ChambollePock(0.3), ForwardBackward(0.1), Extragradient(0.1)], ids=str
+)
+def test_a_wrong_claim_is_noticed_by_all_kinds_of_methods_and_where_they_diverge(method: SplittingMethod) -> None:
+    class Claims(Affine):
+        strong_monotonicity = 3.0
+        lipschitz = 3.2
+
+    torch.manual_seed(0)
+    R = torch.randn(6, 6, dtype=D)
+    honest = Affine(Dense(0.7 * torch.eye(6, dtype=D) + R - R.mT), torch.ones(6, dtype=D))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = solve(method, Claims(honest.linear, honest.b), SECOND["L1"], max_steps=3000)
+    (message,) = (str(w.message) for w in caught if w.category is RateWarning)
+    assert re.search("[0-9]e.[0-9]+ × larger than the proven rate.*a constant of A is wrong", message)
+    assert result.rate_excess > 1e6
+    assert result.converged or isinstance(method, ForwardBackward)
+    short = method.with_step(0.02)
+    assert solve(short, honest, SECOND["L1"], max_steps=3000).rate_excess <= 1.0
 
 
 def test_a_wrong_norm_is_noticed() -> None:

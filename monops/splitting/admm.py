@@ -94,5 +94,10 @@ class ADMM(SplittingMethod):
         factor = None if step is None or is_linked else reflections_factor(step, A, B)
         return None if factor is None else (1 + factor) / 2
 
+    def gap_slack(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        """√10/rate: ‖x⁺ - w‖ falls by the rate, is at most √2 α‖gap‖, and bounds α‖gap‖ of the next step by √5."""
+        rate = self.rate_for(A, B)
+        return math.sqrt(10) / rate if rate else None
+
     def best_step(self, m: float, L: float) -> float | None:
         return 1 / L if 0 < L < math.inf else None

@@ -86,5 +86,10 @@ class ChambollePock(SplittingMethod):
             factor = min(factor, (1 + (reflections_factor(tau, A, B) or 1.0)) / 2)
         return factor if factor < 1 else None
 
+    def gap_slack(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        """1 without a K at στ = 1, where ‖gap‖ is a multiple of what x - τy moves by; both rates hold for that."""
+        is_reflected = not take_apart(self, B).is_linked and self.dual_step in (None, 1 / self._numeric_step())
+        return 1.0 if is_reflected else None
+
     def best_step(self, m: float, L: float) -> float | None:
         return 1 / L if 0 < L < math.inf else None
