@@ -12,10 +12,19 @@ import torch
 
 from monops import tree
 from monops.arrays import Array, DType, epsilon, is_torch, namespace, norm, to_numpy
-from monops.errors import NotSingleValuedError, StepSizeError
+from monops.errors import NotSingleValuedError, OptionError, StepSizeError
 from monops.functions import Function
 from monops.testing.differences import autograd_laws, derivative_law
-from monops.testing.laws import BrokenLaw, Laws, holds_arrays, inner, loop_over_batch, require_steps
+from monops.testing.laws import (
+    BrokenLaw,
+    Laws,
+    holds_arrays,
+    inner,
+    loop_over_batch,
+    require_a,
+    require_samples,
+    require_steps,
+)
 
 STEPS = (0.1, 1.0, 7.0)
 
@@ -42,6 +51,8 @@ def check_function(
     - the derivative of the prox agrees with difference quotients, and lies between 0 and I;
     - the gradient, where there is one, agrees with difference quotients, and p + step·∇f(p) = x;
     - an indicator has values 0 and ∞, and one projection for all steps;
+    - `prox_at`, `reflection_at`, `conjugate_prox`, `conjugate_value` and `on_axes` agree with `prox`, `conjugate()` and
+      the value;
     - a batch is its samples one by one; dtype and library are kept, inputs left untouched, steps ≤ 0 refused.
 
     Args:
@@ -55,13 +66,16 @@ def check_function(
 
     Raises:
         BrokenLaw: an `AssertionError` which says what broke, at which step, by how much.
-        OptionError: `steps` is empty, or holds something else than numbers in (0, ∞).
+        OptionError: `f` is no function, there are less than 2 samples, or `steps` is empty, or holds something else
+            than numbers in (0, ∞).
 
     Example:
         >>> from monops import L1
         >>> check_function(L1(0.3))
     """
+    require_a(Function, f, "L1(0.3)")
     require_steps(steps)
+    require_samples(samples)
     if samples is None and dtype is None:
         for library in _libraries(f):
             try:
@@ -88,6 +102,7 @@ def check_function(
                 laws.equal("a projection is the same at every step", f.prox(x, 2 * step), p, _at(step))
             _gradient(laws, f, x, p, step)
             _conjugate(laws, f, x, p, step)
+            _other_forms(laws, f, x, p, step)
         for step in (0.0, -1.0, math.nan, math.inf):
             with laws.refused("a step outside of (0, ∞) is refused", StepSizeError, _at(step)):
                 f.prox(x, step)
@@ -121,6 +136,25 @@ def _arrays(laws: Laws, f: Function, x: Array, step: float) -> Array:
     laws.same_kind("an empty batch stays empty", f.prox(empty, step), empty, tuple(empty.shape), on)
     laws.same_kind("an empty batch has no values", f(empty), empty, (0, *batch[1:]), on)
     return p
+
+
+def _other_forms(laws: Laws, f: Function, x: Array, p: Array, step: float) -> None:
+    """What loops, and functions made of this one, call in place of `prox`."""
+    on, size = _at(step), float(norm(x, x.ndim))
+    with laws.untouched(x):
+        laws.equal("prox_at(step) is the prox at this step", f.prox_at(step)(x), p, on, scale=size)
+        reflected = f.reflection_at(step)(x)
+    laws.equal("reflection_at(step) is 2·prox - I", reflected, 2 * p - x, on, scale=size)
+    law = "conjugate_prox is the prox of conjugate()"
+    laws.equal(law, f.conjugate_prox(x, step), f.conjugate().prox(x, step), on, scale=size)
+    with suppress(OptionError):  # of functions whose points have a fixed number of axes
+        longer = f.on_axes(f.axes + 1)
+        batch = x.ndim - f.axes
+        y = x.reshape(*x.shape[:batch], 1, *x.shape[batch:])
+        laws.true("on_axes(k) has k axes", longer.axes == f.axes + 1, on, f"{longer.axes}")
+        law = "on points with a further axis of length 1, on_axes has the same prox and values"
+        laws.equal(law, longer.prox(y, step), p.reshape(y.shape), on)
+        laws.equal(law, longer(p.reshape(y.shape)), f(p), on, scale=1.0)
 
 
 def _size(f: Function, x: Array, step: float) -> Array:
@@ -189,6 +223,11 @@ def _conjugate(laws: Laws, f: Function, x: Array, p: Array, step: float) -> None
     laws.at_most("Fenchel-Young: f(p) + f*(v) = ⟨p, v⟩", abs(got - at_v)[known], allowance[known], on)
     inside, chord = _between(f, x, step)
     got = dual(inside)
+    if type(f).conjugate_value is not Function.conjugate_value:
+        own = f.conjugate_value(inside)
+        both = (own < math.inf) & (got < math.inf)
+        law = "conjugate_value(y) is the value of conjugate() at y"
+        laws.at_most(law, abs(own[both] - got[both]), allowance[both] + accuracy * abs(got[both]), on)
     # Where x and p nearly cancel, rounding may move v out of a domain without interior, too.
     noise = 100 * epsilon(x.dtype) * norm(x, x.ndim) / step  # of which the subgradients of a constant f consist
     size = norm(v, f.axes)

@@ -136,6 +136,19 @@ def holds_arrays(value: Any) -> bool:
     return hasattr(value, "dtype") or (is_dataclass(value) and holds_arrays(tuple(vars(value).values())))
 
 
+def require_a(kind: type, thing: object, example: str) -> None:
+    """Raise an `OptionError` unless `thing` is an object of this class, as `example` makes one."""
+    if not isinstance(thing, kind):
+        raise OptionError(f"a {kind.__name__} is wanted, such as {example}, got {shown(thing)}")
+
+
+def require_samples(samples: Array | None) -> None:
+    """Raise an `OptionError` unless there are two samples at least, or none are given."""
+    if samples is not None and not (getattr(samples, "ndim", 0) >= 1 and samples.shape[0] >= 2):
+        got = tuple(samples.shape) if hasattr(samples, "shape") else shown(samples)
+        raise OptionError(f"samples wants an array (k, *domain) of k ≥ 2 points, since laws are of two, got {got}")
+
+
 def require_steps(steps: Any) -> None:
     """Raise an `OptionError` unless these are step sizes, at least one: with none, nothing would be checked."""
     if isinstance(steps, str) or not isinstance(steps, Sequence | np.ndarray) or not len(steps):

@@ -12,7 +12,7 @@ from monops import tree
 from monops.arrays import Array, as_dtype, flatten_trailing, is_torch, namespace, to_numpy
 from monops.errors import DTypeError, ShapeError
 from monops.linear import Factored, FromCallable, Identity, LinearOperator
-from monops.testing.laws import Laws, inner
+from monops.testing.laws import Laws, inner, require_a
 
 # Resolvents are compared with a dense solve where I + step·op has at most this condition number.
 CONDITION = 1e3
@@ -40,12 +40,14 @@ def check_linear_operator(
 
     Raises:
         BrokenLaw: an `AssertionError` which says what broke, on which input, by how much.
+        OptionError: `op` is no linear operator.
 
     Example:
         >>> import torch
         >>> from monops import Diagonal
         >>> check_linear_operator(Diagonal(torch.tensor([1.0, 2.0])), np.diag([1.0, 2.0]))
     """
+    require_a(LinearOperator, op, "Dense(matrix)")
     laws = Laws.of(op, seed, op.dtype, op.device, tol)
     with torch.no_grad(), laws.trying("the laws of a linear operator"):
         x = laws.normal(*op.batch, *op.domain)

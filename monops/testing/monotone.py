@@ -13,7 +13,7 @@ from monops.errors import DTypeError, NoResolventError, NotSingleValuedError, Op
 from monops.linear import LinearOperator
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.testing.differences import derivative_law
-from monops.testing.laws import Laws, holds_arrays, inner, loop_over_batch, require_steps
+from monops.testing.laws import Laws, holds_arrays, inner, loop_over_batch, require_a, require_samples, require_steps
 
 STEPS = (0.2, 1.0, 4.0)
 # Up to this many unknowns, claims are checked in the direction that is worst for them.
@@ -55,13 +55,16 @@ def check_monotone_operator(
 
     Raises:
         BrokenLaw: an `AssertionError` which says what broke, at which step, by how much.
-        OptionError: `steps` is empty, or holds something else than numbers in (0, ∞); or `domain` has too few axes.
+        OptionError: `A` is no monotone operator, there are less than 2 samples, `steps` is empty, or holds something
+            else than numbers in (0, ∞), or `domain` has too few axes.
 
     Example:
         >>> from monops import ReLU, Subdifferential
         >>> check_monotone_operator(Subdifferential(ReLU()))
     """
+    require_a(MonotoneOperator, A, "Subdifferential(L1())")
     require_steps(steps)
+    require_samples(samples)
     like = A.zero() if samples is None else samples
     kind = (dtype or torch.float64) if like is None else like.dtype
     laws = Laws.of(A, seed, kind, getattr(like, "device", None), tol)

@@ -20,7 +20,7 @@ from monops.result import Status
 from monops.solver import solve
 from monops.splitting import SplittingMethod
 from monops.splitting.state import first
-from monops.testing.laws import Laws
+from monops.testing.laws import Laws, require_a
 from monops.testing.problems import Problem, kind_for, random_problems
 from monops.testing.promises import averaged_and_gap, far_steps, proven_rate, rate_of_operators, tried_steps, uses_step
 
@@ -65,12 +65,15 @@ def check_splitting_method(
 
     Raises:
         BrokenLaw: an `AssertionError` which says what broke, on which problem, by how much.
+        OptionError: `method` is no splitting method, and makes none.
 
     Example:
         >>> from monops import PeacemanRachford
         >>> check_splitting_method(PeacemanRachford("auto"), dtypes=(torch.float64,))
     """
-    method = method if isinstance(method, SplittingMethod) else method()
+    if not isinstance(method, SplittingMethod):
+        method = method() if callable(method) else method
+    require_a(SplittingMethod, method, 'PeacemanRachford("auto")')
     problems = random_problems(seed, kind_for(method, seed))
     laws = Laws.of(method, seed, dtypes[0], device, None)
     with laws.trying("to solve a problem with f = SquaredL2"):
