@@ -147,3 +147,19 @@ def test_wrong_operators_are_named() -> None:
     assert LeastSquares(A, np.ones(2)).on_axes(1).axes == 1
     with pytest.raises(ShapeError, match="LeastSquares expects shape"):
         LeastSquares(A, np.ones(2)).prox(np.ones(4), 1.0)
+
+
+@kinds
+@pytest.mark.parametrize("step", [1e-6, 1.0, 1e4, 1e8, 1e15])
+def test_least_squares_with_few_rows_keep_their_digits_at_every_step(step: float, kind: str) -> None:
+    draw = draw_of(kind)
+    K, b, x = draw.array(3, 7), draw.array(3), draw.array(4, 7)
+    K, b, x = (to_numpy(draw.put(v)).astype(np.float64) for v in (K, b, x))
+    U, s, Vt = np.linalg.svd(K, full_matrices=False)
+    share = step * s**2 / (1 + step * s**2)
+    want = x + (share * ((b @ U) / s - x @ Vt.T)) @ Vt
+    f = LeastSquares(Dense(draw.put(K)), draw.put(b))
+    tol = 1e-5 if kind.endswith("32") else 1e-13
+    assert close(to_numpy(f.prox(draw.put(x), step)), want, tol)
+    D = to_numpy(f.prox_derivative(draw.put(x), step).to_dense())
+    assert close(D, np.eye(7) - Vt.T * share @ Vt, tol)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from monops.arrays import Array, add_multiple, check_array, full, require_step
+from monops.arrays import Array, add_multiple, check_array, eye, full, require_step
 from monops.errors import OptionError, ShapeError
 from monops.functions.base import Function, total
 from monops.functions.kept import Memo, kept
 from monops.functions.parameters import PARAMETER
-from monops.linear import LinearOperator
+from monops.linear import Dense, LinearOperator
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,10 @@ class Quadratic(Function):
         return self._resolvent(require_step(step, self, "prox_derivative"))
 
     def _resolvent(self, step: float) -> LinearOperator:
-        return kept(self.memo, "resolvent", self._known, lambda: self._hessian.resolvent(step), step)
+        return kept(self.memo, "resolvent", self._known, lambda: self._make_resolvent(step), step)
+
+    def _make_resolvent(self, step: float) -> LinearOperator:
+        return self._hessian.resolvent(step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +139,9 @@ class QuadraticForm(Quadratic):
 class LeastSquares(Quadratic):
     """f(x) = ½‖A x - b‖²; its prox is the resolvent of Aᴴ A at x + step·Aᴴ b.
 
+    For a matrix A with fewer rows than columns it is x - step·Aᴴ (I + step·A Aᴴ)⁻¹ (A x - b), by Woodbury's identity:
+    rounding of the singular Aᴴ A, times a long step, would hide the identity beside it.
+
     Args:
         A: a linear operator.
         b: an array of A's codomain, with or without batch axes.
@@ -176,6 +182,30 @@ class LeastSquares(Quadratic):
     @property
     def _known(self) -> LinearOperator:
         return self.A
+
+    def prox_at(self, step: float) -> Callable[[Array], Array]:
+        step = require_step(step, self, "prox")
+        if not self._is_wide:
+            return super().prox_at(step)
+        lift, A, b = self._lift(step), self.A, self.b
+        return lambda x: x - lift.apply(add_multiple(A.apply(x), -1.0, b))
+
+    @property
+    def _is_wide(self) -> bool:
+        """Whether A is a matrix with fewer rows than columns, so that Aᴴ A is singular."""
+        return isinstance(self.A, Dense) and self.A.codomain[0] < self.A.domain[0]
+
+    def _lift(self, step: float) -> LinearOperator:
+        """step·Aᴴ (I + step·A Aᴴ)⁻¹."""
+        A = self.A
+        return kept(self.memo, "lift", A, lambda: step * A.H @ (A @ A.H).resolvent(step), step)
+
+    def _make_resolvent(self, step: float) -> LinearOperator:
+        if not self._is_wide:
+            return super()._make_resolvent(step)
+        A = self.A
+        matrix = eye(A.domain[0], A.dtype, A.device) - (self._lift(step) @ A).to_dense()
+        return Dense(0.5 * (matrix + matrix.mT), symmetric=True)
 
     def _slope(self) -> Array:
         return kept(self.memo, "slope", (self.A, self.b), lambda: self.A.H(self.b))
