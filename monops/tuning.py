@@ -50,7 +50,7 @@ class StepSearch:
         if needed == math.inf:
             return f"{name}: by none of {len(self.trials)} steps tried it converges; {best:.4g}, {self.source}, is kept"
         return (
-            f"{name}: step {best:.4g} of {len(self.trials)} tried needs {needed:.1f} steps; "
+            f"{name}: step {best:.4g} of {len(self.trials)} tried needs {needed:.1f} steps a sample; "
             f"{self.start:.4g}, {self.source}, needs {at_start:.1f}"
         )
 
@@ -88,12 +88,12 @@ def search_step(
     """Find the step with which `method` needs the fewest steps on this problem, by trying.
 
     The search begins at the present step. For "auto" that is the method's `best_step` for the spectral facts of A;
-    where there is none, the step at which the two residuals of the method are in balance: ‖x - y‖ = α‖gap‖, how far
-    the operators' points are apart, and how far a step moves the point; or 1, where they never are. It is halved until
-    the method accepts it. Then it is doubled or halved while the measured number of steps falls, and refined once by
-    √2. Deterministic. Each step α is given the tolerance at which it guarantees the same distance to the solution: with
-    a gap (x - y)/α that distance is at most (1 + αL)‖gap‖/m. Where no trial converges, as without a solution, the first
-    step is kept.
+    where there is none, the step at which the two residuals of the method are in balance: ‖x - y‖ = α‖gap‖, how far the
+    operators' points are apart, and how far a step moves the point; or 1, where they never are. It is halved until the
+    method accepts it. Then it is doubled or halved while the measured number of steps falls (the mean over the
+    samples), and refined once by √2, and further just below the longest step that is accepted. Deterministic. Each step
+    α is given the tolerance at which it guarantees the same distance to the solution: with a gap (x - y)/α that
+    distance is at most (1 + αL)‖gap‖/m. Where no trial converges, as without a solution, the first step is kept.
 
     Args:
         method: any splitting method with a `step`.
@@ -156,6 +156,9 @@ def search_step(
     doublings = 12 if epsilon(z0.dtype) < 1e-10 else 6
     for stride, limit in ((1.0, doublings), (0.5, 1)):
         best = min((_descend(noted, best, direction, limit) for direction in (stride, -stride)), key=noted)
+    for stride in (0.25, 0.125):  # where the best steps are just below the longest one that is accepted
+        if noted(best + 2 * stride) == math.inf:
+            best = _descend(noted, best, stride, 1)
     return StepSearch(method.with_step(start * 2.0**best), start, source, trials)
 
 

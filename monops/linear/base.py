@@ -132,6 +132,16 @@ class LinearOperator(ABC):
         self._require_square("monotonicity")
         return monotonicity(self)
 
+    def cocoercivity(self) -> float:
+        """A β ≥ 0 with ⟨op(x), x⟩ ≥ β‖op(x)‖², the largest where that is known; 0 where none is. ∞ for op = 0."""
+        from monops.linear.spectral import cocoercivity
+
+        self._require_square("cocoercivity")
+        if self.symmetric:
+            norm = self.norm()
+            return 0.0 if self.monotonicity() < 0 else 1 / norm if norm > 0 else math.inf
+        return cocoercivity(self)
+
     def to_dense(self) -> Array:
         """The matrix on flattened spaces. Shapes: (*batch, prod(codomain), prod(domain))."""
         basis = eye(math.prod(self.domain), self.dtype, self.device)

@@ -17,6 +17,7 @@ from monops.linear.base import LinearOperator
 from monops.linear.frequency import FrequencyMap
 from monops.linear.identity import Identity
 from monops.linear.memo import keep, kept, remembered
+from monops.linear.spectral import cocoercivity_of
 
 
 class ShiftInvariant(FrequencyMap):
@@ -51,6 +52,12 @@ class ShiftInvariant(FrequencyMap):
         self._require_square("monotonicity")
         S = self._finite_symbol()
         return float(torch.linalg.eigvalsh((S + S.mH) / 2).min())
+
+    def cocoercivity(self) -> float:
+        if self.symmetric:
+            return super().cocoercivity()
+        self._require_square("cocoercivity")
+        return cocoercivity_of(self._finite_symbol())
 
     def _finite_symbol(self) -> torch.Tensor:
         symbol = detach(self.circulant.symbol)

@@ -24,6 +24,7 @@ from monops.inversion import inverse
 from monops.linear.base import LinearOperator
 from monops.linear.diagonal import Diagonal
 from monops.linear.identity import Identity
+from monops.linear.spectral import cocoercivity_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +118,13 @@ class Dense(LinearOperator):
         require_finite(self.matrix, self.signature)
         matrix = detach(self.matrix)
         return float(namespace(matrix).linalg.eigvalsh((matrix + matrix.mT) / 2).min())
+
+    def cocoercivity(self) -> float:
+        if self.symmetric:
+            return super().cocoercivity()
+        self._require_square("cocoercivity")
+        require_finite(self.matrix, self.signature)
+        return cocoercivity_of(torch.as_tensor(detach(self.matrix)))
 
     def to_dense(self) -> Array:
         return self.matrix

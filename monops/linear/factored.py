@@ -80,6 +80,9 @@ class Factored(Around):
     def monotonicity(self) -> float:
         return self._fact("monotonicity")
 
+    def cocoercivity(self) -> float:
+        return self._fact("cocoercivity")
+
     def _fact(self, name: str) -> float:
         if name not in self.facts:  # the same number for the adjoint
             self.facts[name] = getattr(self.op, name)()

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from scipy.sparse import linalg as sparse_linalg
 
 from monops.arrays import to_numpy
@@ -32,6 +33,35 @@ def monotonicity(op: LinearOperator) -> float:
         symmetric = (dense + dense.swapaxes(-1, -2)) / 2
         return float(np.min(np.linalg.eigvalsh(symmetric), initial=math.inf))
     return _extreme(0.5 * (op + op.H), "SA")
+
+
+def cocoercivity(op: LinearOperator) -> float:
+    """The largest β with ⟨op(x), x⟩ ≥ β‖op(x)‖²: of the dense matrix when small, else the m/L² that is known."""
+    if _is_small(op):
+        return cocoercivity_of(torch.as_tensor(to_numpy(op.to_dense())))
+    m, L = max(0.0, op.monotonicity()), op.norm()
+    return m / L**2 if L > 0 else math.inf
+
+
+def cocoercivity_of(matrices: torch.Tensor) -> float:
+    """The largest β ≥ 0 with Re⟨M x, x⟩ ≥ β‖M x‖² for all of some matrices (*batch, n, n), real or complex.
+
+    With S = (M + Mᴴ)/2 it is 1/‖M S^(-1/2)‖² where M vanishes wherever S does, and 0 elsewhere.
+    """
+    if 0 in matrices.shape:
+        return math.inf
+    rounding = 100 * matrices.shape[-1] * torch.finfo(matrices.dtype).eps
+    M = matrices.to(torch.complex128 if matrices.is_complex() else torch.float64)
+    values, vectors = torch.linalg.eigh((M + M.mH) / 2)
+    size = torch.linalg.matrix_norm(M, ord=2)[..., None]
+    vanishes = values <= rounding * size
+    images = M @ vectors
+    lost = torch.where(vanishes, torch.linalg.vector_norm(images, dim=-2), 0.0)
+    if bool((values < -rounding * size).any() or (lost > rounding * size).any()):
+        return 0.0
+    roots = torch.where(vanishes, 0.0, values.clamp(min=1e-300) ** -0.5)
+    norm = float(torch.linalg.matrix_norm(images * roots[..., None, :], ord=2).max())
+    return 1 / norm**2 if norm > 0 else math.inf
 
 
 def _is_small(op: LinearOperator) -> bool:

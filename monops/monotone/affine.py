@@ -106,6 +106,13 @@ class Affine(MonotoneOperator):
     def is_gradient(self) -> bool:
         return self.linear.symmetric
 
+    @cached_property
+    def cocoercivity(self) -> float:
+        if self.is_gradient or self.claim is not None:
+            return super().cocoercivity
+        _ = self.strong_monotonicity  # which refuses a matrix that is not monotone
+        return max(self.linear.cocoercivity(), super().cocoercivity)
+
     def apply(self, x: Array) -> Array:
         return self.linear.apply(x) - self.b
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from monops.arrays import Array, slope
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.parts import gradient_step, twice_cocoercivity
+from monops.splitting.parts import forward_step, twice_cocoercivity
 from monops.splitting.rates import Facts, forward_factor
 
 
@@ -71,4 +71,4 @@ class ForwardBackward(SplittingMethod):
         return m / L**2 if m > 0 and 0 < L < math.inf else None
 
     def starting_step(self, A: MonotoneOperator) -> float | None:
-        return gradient_step(A) if A.is_gradient else super().starting_step(A)
+        return forward_step(A)

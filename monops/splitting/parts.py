@@ -161,11 +161,10 @@ def affine_part(method: object, A: MonotoneOperator) -> Affine:
 
 
 def forward_step(C: MonotoneOperator) -> float | None:
-    """A first step where C is taken as it is: `gradient_step`, or m/L² where it is no gradient; None for m = 0."""
+    """A first step where C is taken as it is: `gradient_step`, or its cocoercivity where it is no gradient, if any."""
     if C.is_gradient:
         return gradient_step(C)
-    m, L = C.strong_monotonicity, C.lipschitz
-    return m / L**2 if m > 0 and 0 < L < math.inf else None
+    return C.cocoercivity if 0 < C.cocoercivity < math.inf else None
 
 
 def gradient_step(A: MonotoneOperator) -> float | None:

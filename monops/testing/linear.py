@@ -27,7 +27,7 @@ def check_linear_operator(
     - ⟨op(x), y⟩ = ⟨x, op.H(y)⟩, `op.H.H` is op, a claim of symmetry is true;
     - sums, differences, multiples and products, and their adjoints, have the matrices they should have;
     - where it is square: x = J(x) + step·op(J(x)) for the resolvent J, and J.H is the resolvent of op.H;
-    - `norm()` and `monotonicity()` are bounds;
+    - `norm()`, `monotonicity()` and `cocoercivity()` are bounds;
     - `to_scipy()` is the same map, products with matrices included;
     - dtype, device and array library are kept, inputs left untouched, wrong ones refused;
     - where tensors require grad, the derivatives are right (float64).
@@ -128,9 +128,17 @@ def _facts(laws: Laws, op: LinearOperator, dense: np.ndarray, size: float) -> No
     if op.domain == op.codomain:
         least = np.linalg.eigvalsh((dense + dense.swapaxes(-1, -2)) / 2).min(initial=np.inf)
         laws.at_most("monotonicity() is a lower bound of ⟨op(x), x⟩/‖x‖²", op.monotonicity(), least + laws.tol * size)
+        law, beta = "cocoercivity() is a β ≥ 0 with ⟨op(x), x⟩ ≥ β‖op(x)‖²", op.cocoercivity()
+        laws.true(law, beta >= 0, "", f"β = {beta}")
+        if beta > 0:  # else the law says nothing, as of what is not monotone
+            beta = min(beta, 1 / (laws.tol * (size or 1.0)))
+            shifted = dense - beta * dense.swapaxes(-1, -2) @ dense
+            least = np.linalg.eigvalsh((shifted + shifted.swapaxes(-1, -2)) / 2).min(initial=np.inf)
+            laws.at_most(law, -least, laws.tol * size * (1 + beta * size), f"β = {beta:.3g}")
     else:
-        with laws.refused("monotonicity() wants domain = codomain", ShapeError):
-            op.monotonicity()
+        for fact in ("monotonicity", "cocoercivity"):
+            with laws.refused(f"{fact}() wants domain = codomain", ShapeError):
+                getattr(op, fact)()
 
 
 def _algebra(laws: Laws, op: LinearOperator, dense: np.ndarray, size: float) -> None:
