@@ -55,8 +55,14 @@ def as_device(device: torch.device | str) -> torch.device:
     return device
 
 
+# In place of a dtype: that which PyTorch gives new tensors, looked up when it is needed.
+DEFAULT_DTYPE: Any = None
+
+
 def as_dtype(dtype: DType) -> DType:
-    """`dtype` as a torch dtype or a `numpy.dtype` (so `np.float64`, a type, is accepted too)."""
+    """`dtype` as a torch dtype or a `numpy.dtype` (so `np.float64`, a type, is accepted too), or PyTorch's default."""
+    if dtype is DEFAULT_DTYPE:
+        return torch.get_default_dtype()
     return dtype if isinstance(dtype, torch.dtype) else np.dtype(dtype)
 
 

@@ -11,7 +11,7 @@ import torch
 from monops import tree
 from monops.arrays import Array, Shape
 from monops.autodiff import Problem, solve_implicitly
-from monops.errors import DTypeError, NoResolventError, OptionError
+from monops.errors import DTypeError, NoResolventError, NotSingleValuedError, OptionError
 from monops.inputs import problem_of
 from monops.linear import LinearOperator
 from monops.loop import Callback
@@ -43,7 +43,7 @@ def equilibrium(
     backward_tol: float | None = None,
     atol: float = 0.0,
     max_steps: int = 1000,
-    check_every: int = 10,
+    check_every: int | None = None,
     callback: Callback | None = None,
     warm: WarmStart | None = None,
     compile: bool = False,
@@ -113,6 +113,15 @@ def equilibrium(
             raise NoResolventError(
                 f"equilibrium differentiates through the resolvent of B: {error}; solve gives the solution without "
                 f"derivatives"
+            ) from error
+    if not isinstance(A, Affine):
+        try:
+            A.apply(z0.detach())
+        except NotSingleValuedError as error:
+            raise NotSingleValuedError(
+                f"equilibrium differentiates the equation z = J(z - α A(z)), J the resolvent of B, so A has to be "
+                f"single-valued: {error}; exchange A and B, or write a set-valued term of a sum as part of B; "
+                f"solve(..., unroll=True) differentiates through the steps of any method"
             ) from error
     A = A.factored()
     options: dict[str, Any] = {"tol": tol, "atol": atol, "max_steps": max_steps, "check_every": check_every}

@@ -56,8 +56,9 @@ class Loop:
         tol: float,
         atol: float,
         state: State | None = None,
+        search: Any = None,
     ) -> None:
-        self.method, self.A, self.B, self.tol = method, A, B, tol
+        self.method, self.A, self.B, self.tol, self.search = method, A, B, tol, search
         self.rank = common_rank(A, B)
         self.is_single = z0.ndim == self.rank
         start = A.arrange(z0[None] if self.is_single else z0)
@@ -300,6 +301,7 @@ class Loop:
             method=self.method,
             problem=(self.A, self.B),
             first_look=self.first_look,
+            search=self.search,
         )
 
 

@@ -280,7 +280,8 @@ def _posed(problems: Any) -> dict[str, tuple[MonotoneOperator, MonotoneOperator,
     _require_names("problems", named)
     for name, problem in named.items():
         if not (isinstance(problem, tuple | list) and 2 <= len(problem) <= 3):
-            raise OptionError(f"a problem is a tuple (A, B) or (A, B, z0), got {shown(problem)} as {name!r}")
+            got = f"a tuple of {len(problem)}" if isinstance(problem, tuple | list) else shown(problem)
+            raise OptionError(f"a problem is a tuple (A, B) or (A, B, z0), got {got} as {name!r}")
         if all(isinstance(part, tuple | list) for part in problem):
             raise OptionError(f"several problems want names, as in {{'{name}': (A, B)}}, got a list of them")
         try:

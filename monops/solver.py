@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from dataclasses import replace
 
 import torch
 
@@ -29,7 +28,7 @@ def solve(
     tol: float | None = None,
     atol: float = 0.0,
     max_steps: int = 1000,
-    check_every: int = 10,
+    check_every: int | None = None,
     callback: Callback | None = None,
     unroll: bool = False,
     compile: bool = False,
@@ -54,7 +53,8 @@ def solve(
         atol: absolute tolerance, ≥ 0.
         max_steps: ≥ 1.
         check_every: convergence is looked at each time after this many steps, ≥ 1: on a GPU the only moments at which
-            the host waits for the device. A look at a small state costs about as much as a step.
+            the host waits for the device. A look at a small state costs about as much as a step. Unless given, 10, but
+            1 for `SemismoothNewton`, whose steps are few.
         callback: called with a `Progress` at each check. What it raises ends the solve and goes on to the caller as it
             is, with the `Result` so far as its attribute `result`, of status INTERRUPTED if a sample was not done.
         unroll: track every step with autograd, for which memory grows with the steps; `monops.equilibrium` has the
@@ -88,7 +88,8 @@ def solve(
         (tensor([0.5000, 0.0000]), 'CONVERGED')
     """
     require_method("method", method)
-    max_steps, check_every = require_integer("max_steps", max_steps), require_integer("check_every", check_every)
+    max_steps = require_integer("max_steps", max_steps)
+    check_every = method.check_every if check_every is None else require_integer("check_every", check_every)
     atol = require_number("atol", atol, closed="[")
     if not (callback is None or callable(callback)):
         raise OptionError(f"callback wants a function of one argument, a Progress, got {shown(callback)}")
@@ -102,11 +103,10 @@ def solve(
         search = search_step(method, A, B, z0, tol=tol, max_steps=max_steps)
         method = search.method
     with contextlib.nullcontext() if unroll else torch.no_grad():
-        loop = Loop(method, A, B, z0, tol, atol, state)
+        loop = Loop(method, A, B, z0, tol, atol, state, search)
         result = loop.run(max_steps, check_every, callback, compact=not unroll, compile=compile)
     if warn and result.status is not Status.CONVERGED:
         warn_of(result, tol)
-    result = replace(result, search=search)
     if warn and result.is_slower_than_proven:
         warn_of_rate(result)
     return result

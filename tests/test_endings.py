@@ -296,6 +296,26 @@ def test_leaps_towards_infinity_are_not_taken_for_solutions(wrap: Any, step: Any
         assert result.status in (Status.STALLED, Status.MAX_STEPS)
 
 
+def test_a_partial_result_keeps_the_search_for_its_step() -> None:
+    A, B = mo.Affine(Dense(torch.tensor([[2.0, -1.0], [1.0, 2.0]])), torch.ones(2)), mo.Subdifferential(mo.L1(0.1))
+
+    def stop(progress: Progress) -> None:
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError) as caught:
+        mo.solve(mo.DouglasRachford("auto"), A, B, callback=stop)
+    search = caught.value.result.search  # type: ignore[attr-defined]
+    assert str(search) == str(mo.solve(mo.DouglasRachford("auto"), A, B).search)
+    assert "steps a sample" in str(search)
+
+
+def test_methods_with_few_dear_steps_look_at_each() -> None:
+    A, B = mo.Affine(Dense(torch.tensor([[2.0, -1.0], [1.0, 2.0]])), torch.ones(2)), mo.Subdifferential(mo.L1(0.1))
+    newton = mo.SemismoothNewton(0.5)
+    assert mo.solve(newton, A, B).steps == mo.solve(newton, A, B, check_every=1).steps < 5
+    assert mo.solve(mo.DouglasRachford(0.5), A, B).steps % 10 == 0
+
+
 @libraries
 def test_a_first_point_of_zero_is_no_infinity(kind: str) -> None:
     """At 0 nothing is known of a set-valued sum, but of its terms."""

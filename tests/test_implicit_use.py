@@ -13,12 +13,17 @@ from test_implicit import METHODS, TIGHT, leaves, point, tensors
 from monops import (
     L1,
     Affine,
+    Box,
     ChambollePock,
     ConvergenceWarning,
+    DavisYin,
     Dense,
+    DouglasRachford,
     ForwardBackward,
     ForwardBackwardForward,
     Identity,
+    LeastSquares,
+    NormalCone,
     PeacemanRachford,
     ReLU,
     SquaredL2,
@@ -29,7 +34,7 @@ from monops import (
     equilibrium,
     solve,
 )
-from monops.errors import DerivativeError, DTypeError, NoResolventError, OptionError
+from monops.errors import DerivativeError, DTypeError, NoResolventError, NotSingleValuedError, OptionError
 from monops.implicit import EquilibriumProblem
 from monops.nn import Equilibrium, MonotoneDense
 
@@ -309,3 +314,11 @@ def test_a_mapped_solve_leaves_no_factors_behind() -> None:
 
     want = torch.stack([both(M) for M in matrices])
     torch.testing.assert_close(torch.func.vmap(both)(matrices), want, rtol=0, atol=1e-8)
+
+
+def test_a_set_valued_first_operator_is_refused_before_the_solve() -> None:
+    fit = Subdifferential(LeastSquares(Dense(torch.eye(2)), torch.ones(2, requires_grad=True)))
+    with pytest.raises(NotSingleValuedError, match=r"A has to be single-valued: L1 is not differentiable.*unroll=True"):
+        equilibrium(DavisYin(0.5), Subdifferential(L1(0.1)) + fit, NormalCone(Box(0.0, 1.0)), torch.zeros(2))
+    swapped = equilibrium(DouglasRachford(0.5), fit, Subdifferential(L1(0.1)), torch.zeros(2))
+    assert swapped.point.requires_grad

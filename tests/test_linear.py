@@ -14,7 +14,7 @@ from scipy import sparse
 import monops.linear
 from monops import Dense, Diagonal, FromCallable, FromScipy, Identity, LinearOperator, Zero, tree
 from monops.errors import DeviceError, DTypeError, NonFiniteError, OptionError, ShapeError, SingularError, StepSizeError
-from monops.linear import Composed, Factored, Krylov, Scaled, Sum
+from monops.linear import Composed, Factored, FiniteDifference, Krylov, Restriction, Scaled, Sum
 from monops.linear.base import LinearOperator as Base
 from monops.linear.spectral import DENSE_LIMIT
 from monops.testing import check_linear_operator
@@ -302,3 +302,14 @@ def test_shifted_maps_stay_the_same_however_often_they_are_used(name: str) -> No
         shifted, want = op.shifted(b, before, after), op(x + before * b) + after * b
         for _ in range(12):
             torch.testing.assert_close(shifted(x), want, rtol=0, atol=1e-12)
+
+
+def test_operators_without_data_take_the_default_dtype() -> None:
+    try:
+        torch.set_default_dtype(torch.float64)
+        made = [Identity((2,)), Zero((2,), (2,)), Restriction((4,), (2,)), FiniteDifference((3,))]
+        assert {op.dtype for op in made} == {torch.float64}
+        assert (made[0] - Dense(torch.ones(2, 2))).dtype == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert Identity((2,)).dtype == torch.float32

@@ -302,3 +302,11 @@ def test_distances_are_to_convex_sets() -> None:
     assert Distance(Box()).is_convex
     with pytest.raises(OptionError, match=r"Distance wants a convex function, since .*got Corners"):
         Distance(Corners())
+
+
+@libraries
+def test_points_without_entries_have_norm_zero(kind: str) -> None:
+    x = draw_of(kind).put(np.zeros((3, 0)))
+    for f in (L2(), L1()):
+        assert f(x).tolist() == [0.0] * 3
+        assert f.prox(x, 1.0).shape == (3, 0)

@@ -153,6 +153,16 @@ def test_a_wrong_claim_is_noticed_by_all_kinds_of_methods_and_where_they_diverge
     assert solve(short, honest, SECOND["L1"], max_steps=3000).rate_excess <= 1.0
 
 
+def test_a_contraction_has_its_norm_as_its_rate() -> None:
+    torch.manual_seed(0)
+    W = torch.randn(6, 6, dtype=D)
+    W = 0.8 * W / torch.linalg.matrix_norm(W, 2)
+    A = Affine(Dense(torch.eye(6, dtype=D) - W), torch.randn(5, 6, dtype=D))
+    assert FixedPoint(1.0).rate_for(A, SECOND["ReLU"]) == pytest.approx(0.8)
+    assert FixedPoint(0.5).rate_for(A, SECOND["ReLU"]) == pytest.approx(0.9)
+    assert not solve(FixedPoint(1.0), A, SECOND["ReLU"]).rate_excess > 1.0
+
+
 def test_a_wrong_norm_is_noticed() -> None:
     """Such as one that is computed with a wrong adjoint."""
 

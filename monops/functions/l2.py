@@ -43,7 +43,7 @@ class GroupNorm(Function):
 
     def __call__(self, x: Array) -> Array:
         sums = self._sums()
-        size = sums(namespace(x).ones_like(self._admit(x)))
+        size = namespace(x).clip(sums(namespace(x).ones_like(self._admit(x))), 1.0, None)  # 1 of an empty point
         return total(self.weight * _norms(x, sums) / size + 0 * x, self.axes)
 
     def prox(self, x: Array, step: float) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from monops.arrays import Array, DType, Shape, as_device, as_dtype
+from monops.arrays import DEFAULT_DTYPE, Array, DType, Shape, as_device, as_dtype
 from monops.errors import OptionError, ShapeError
 from monops.linear.base import LinearOperator
 
@@ -31,7 +31,7 @@ class FromCallable(LinearOperator):
         params: tensors which both functions get after x. What a gradient is wanted of must be here: a tensor that
             requires grad and is only captured by a function is refused, since its gradient would be lost.
         known_symmetric: the map equals its adjoint, so conjugate gradients may be used for resolvents.
-        dtype: of the states; a NumPy dtype makes a NumPy operator.
+        dtype: of the states, PyTorch's default unless given; a NumPy dtype makes a NumPy operator.
         device: of the states.
 
     Raises:
@@ -50,7 +50,7 @@ class FromCallable(LinearOperator):
     out: Shape | None = None
     params: tuple[torch.Tensor, ...] = ()
     known_symmetric: bool = field(default=False, kw_only=True)
-    dtype: DType = field(default=torch.float32, kw_only=True)
+    dtype: DType = field(default=DEFAULT_DTYPE, kw_only=True)
     device: torch.device = field(default=torch.device("cpu"), kw_only=True)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from monops.arrays import Array, DType, Shape, as_device, as_dtype, namespace
+from monops.arrays import DEFAULT_DTYPE, Array, DType, Shape, as_device, as_dtype, namespace
 from monops.errors import OptionError, ShapeError
 from monops.linear.base import LinearOperator
 
@@ -29,7 +29,7 @@ class FiniteDifference(LinearOperator):
         shape: the domain, without batch axes.
         axes: of the domain, those along which to take differences, from the last one on if negative; all unless given.
         periodic: the grid is a torus.
-        dtype: of the states; a NumPy dtype makes a NumPy operator.
+        dtype: of the states, PyTorch's default unless given; a NumPy dtype makes a NumPy operator.
         device: of the states.
 
     Raises:
@@ -50,7 +50,7 @@ class FiniteDifference(LinearOperator):
     shape: Shape
     axes: Sequence[int] | None = None
     periodic: bool = field(default=False, kw_only=True)
-    dtype: DType = field(default=torch.float32, kw_only=True)
+    dtype: DType = field(default=DEFAULT_DTYPE, kw_only=True)
     device: torch.device = field(default=torch.device("cpu"), kw_only=True)
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from monops.arrays import Array, DType, Shape, as_device, as_dtype, detach, full, is_torch, known_true
+from monops.arrays import DEFAULT_DTYPE, Array, DType, Shape, as_device, as_dtype, detach, full, is_torch, known_true
 from monops.errors import SingularError
 from monops.linear.base import LinearOperator
 
@@ -18,7 +18,7 @@ class Identity(LinearOperator):
     Args:
         shape: the domain, without batch axes.
         scale: a number or a tensor with no axes (which may require grad).
-        dtype: of the states; a NumPy dtype makes a NumPy operator.
+        dtype: of the states, PyTorch's default unless given; a NumPy dtype makes a NumPy operator.
         device: of the states.
 
     Example:
@@ -30,7 +30,7 @@ class Identity(LinearOperator):
 
     shape: Shape
     scale: float | Array = field(default=1.0, metadata={"axes": "domain"})
-    dtype: DType = field(default=torch.float32, kw_only=True)
+    dtype: DType = field(default=DEFAULT_DTYPE, kw_only=True)
     device: torch.device = field(default=torch.device("cpu"), kw_only=True)
 
     def __post_init__(self) -> None:
@@ -96,7 +96,7 @@ class Zero(LinearOperator):
     Args:
         shape: the domain, without batch axes.
         out: the codomain; the same as the domain unless given.
-        dtype: of the states; a NumPy dtype makes a NumPy operator.
+        dtype: of the states, PyTorch's default unless given; a NumPy dtype makes a NumPy operator.
         device: of the states.
 
     Example:
@@ -107,7 +107,7 @@ class Zero(LinearOperator):
 
     shape: Shape
     out: Shape | None = None
-    dtype: DType = field(default=torch.float32, kw_only=True)
+    dtype: DType = field(default=DEFAULT_DTYPE, kw_only=True)
     device: torch.device = field(default=torch.device("cpu"), kw_only=True)
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from monops.arrays import Array, DType, Shape, as_device, as_dtype
+from monops.arrays import DEFAULT_DTYPE, Array, DType, Shape, as_device, as_dtype
 from monops.errors import ShapeError
 from monops.linear.base import LinearOperator
 from monops.linear.identity import Identity
@@ -53,7 +53,7 @@ class Restriction(_Box):
         whole: the domain.
         inside: the codomain.
         start: where the box begins along each axis; in the middle unless given.
-        dtype: of the states; a NumPy dtype makes a NumPy operator.
+        dtype: of the states, PyTorch's default unless given; a NumPy dtype makes a NumPy operator.
         device: of the states.
 
     Raises:
@@ -69,7 +69,7 @@ class Restriction(_Box):
     whole: Shape
     inside: Shape
     start: Shape = None  # type: ignore[assignment]
-    dtype: DType = field(default=torch.float32, kw_only=True)
+    dtype: DType = field(default=DEFAULT_DTYPE, kw_only=True)
     device: torch.device = field(default=torch.device("cpu"), kw_only=True)
 
     @property
@@ -108,7 +108,7 @@ class ZeroPad(_Box):
         whole: the codomain.
         inside: the domain.
         start: where x begins along each axis; in the middle unless given.
-        dtype: of the states; a NumPy dtype makes a NumPy operator.
+        dtype: of the states, PyTorch's default unless given; a NumPy dtype makes a NumPy operator.
         device: of the states.
 
     Raises:
@@ -123,7 +123,7 @@ class ZeroPad(_Box):
     whole: Shape
     inside: Shape
     start: Shape = None  # type: ignore[assignment]
-    dtype: DType = field(default=torch.float32, kw_only=True)
+    dtype: DType = field(default=DEFAULT_DTYPE, kw_only=True)
     device: torch.device = field(default=torch.device("cpu"), kw_only=True)
 
     @property

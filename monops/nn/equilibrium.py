@@ -38,7 +38,8 @@ class Equilibrium(nn.Module):
         tol: relative tolerance of the forward solve, in (0, ∞); see `monops.solve`.
         backward_tol: of the backward solve; the same unless given.
         max_steps: limit for both, ≥ 1; reaching it warns.
-        check_every: steps from one look at the residual to the next, ≥ 1; see `monops.solve`.
+        check_every: steps from one look at the residual to the next, ≥ 1; see `monops.solve`. Unless given, 3, or what
+            the method says where that is less.
         warm_start: start each solve from the last one's state if shape, dtype and device are the same.
         compile: fuse the elementwise parts of the solvers' steps; see `monops.solve`.
 
@@ -72,7 +73,7 @@ class Equilibrium(nn.Module):
         tol: float = 1e-4,
         backward_tol: float | None = None,
         max_steps: int = 500,
-        check_every: int = 3,
+        check_every: int | None = None,
         warm_start: bool = False,
         compile: bool = False,
     ) -> None:
@@ -87,7 +88,8 @@ class Equilibrium(nn.Module):
         require_number("tol", tol)
         if backward_tol is not None:
             require_number("backward_tol", backward_tol)
-        max_steps, check_every = require_integer("max_steps", max_steps), require_integer("check_every", check_every)
+        max_steps = require_integer("max_steps", max_steps)
+        check_every = min(3, method.check_every) if check_every is None else require_integer("check_every", check_every)
         self.linear = linear
         self.activation = activation
         self.method = method

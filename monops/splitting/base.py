@@ -53,6 +53,8 @@ class SplittingMethod(ABC):
     gap_is_step: ClassVar[bool] = False
     # Whether every point is a value of J_B at the method's step: then zeros that B makes are exact in it, for example.
     point_is_value: ClassVar[bool] = False
+    # How often `solve` looks at convergence unless it is told, in steps: where these are few and dear, at each.
+    check_every: ClassVar[int] = 10
     # Whether states hold more than the unknowns: earlier points or counters, which must not be mixed with later ones.
     remembers: ClassVar[bool] = False
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from monops.arrays import Array
+from monops.linear import Identity
 from monops.monotone import MonotoneOperator, Resolvent
 from monops.options import require_number
 from monops.splitting.base import SplittingMethod, Step
@@ -27,7 +28,7 @@ class FixedPoint(SplittingMethod):
 
     Source: Bai, Kolter & Koltun 2019 (*Deep equilibrium models*), as the simplest forward solve. Convergence: Banach's
     fixed-point theorem. Rate: 1 - λ + λ√(1 - 2m + L²), where that is below 1, from that of `ForwardBackward` at α = 1;
-    less where more is known, as there.
+    less where more is known, as there, and 1 - λ + λ‖W‖ where W is at hand.
 
     Example:
         >>> round(FixedPoint(0.5).rate(m=1.0, L=1.2), 4)
@@ -53,7 +54,11 @@ class FixedPoint(SplittingMethod):
         return self._damped(forward_factor(1.0, Facts(m, L)))
 
     def rate_for(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
-        return self._damped(forward_factor(1.0, Facts.of(A)) / (1 + B.strong_monotonicity))
+        affine, inner = A.as_affine(), forward_factor(1.0, Facts.of(A))
+        if affine is not None:
+            W = Identity.like(affine.linear) - affine.linear
+            inner = min(inner, W.norm())
+        return self._damped(inner / (1 + B.strong_monotonicity))
 
     def _damped(self, inner: float) -> float | None:
         factor = 1 - self.damping + self.damping * inner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,9 +42,11 @@ class SemismoothNewton(Accelerated):
         >>> import torch
         >>> from monops import Affine, Dense, ReLU, Subdifferential, solve
         >>> A = Affine(Dense(torch.tensor([[0.1, -1.0], [1.0, 0.1]])), torch.tensor([1.0, 1.0]))
-        >>> solve(SemismoothNewton(1.0), A, Subdifferential(ReLU()), check_every=1).steps < 5
+        >>> solve(SemismoothNewton(1.0), A, Subdifferential(ReLU())).steps < 5
         True
     """
+
+    check_every: ClassVar[int] = 1
 
     method: SplittingMethod = field(init=False, repr=False)
     step: StepSize = 1.0
