@@ -23,6 +23,11 @@ class TooAveraged(mo.ForwardBackward):
         return 0.5
 
 
+class TooAveragedInItsNorm(mo.ChambollePock):
+    def averagedness(self, A: Any, B: Any) -> float:
+        return 0.45
+
+
 class NeverAveraged(mo.DouglasRachford):
     def averagedness(self, A: Any, B: Any) -> float:
         return 1.5
@@ -106,6 +111,7 @@ class BoastfulOfItsGap(mo.ForwardBackwardForward):
     [
         (HalfAveraged, r"a step T is averaged with a = 0.5"),
         (TooAveraged, r"a step T is averaged with a = 0.5"),
+        (TooAveragedInItsNorm, r"a step T is averaged with a = 0.45"),
         (NeverAveraged, r"averagedness lies in \(0, 1\] \[.*: 1.5"),
         (OtherGap, r"where gap_is_step, ‖gap‖ = c·‖z⁺ - z‖"),
         (TakesEveryStep, r"with a step that prepare does not refuse it does not diverge.* step 13.9 = 30/L"),

@@ -281,3 +281,18 @@ def test_gradients_through_primal_dual_methods() -> None:
         gradients.append(torch.autograd.grad(z.square().sum(), shift)[0])
     for gradient in gradients[1:]:
         torch.testing.assert_close(gradient, gradients[0], atol=1e-8, rtol=0)
+
+
+def test_primal_dual_steps_are_overrelaxed_as_far_as_they_are_averaged() -> None:
+    torch.manual_seed(0)
+    K = Dense(torch.randn(5, 4, dtype=D))
+    C = Affine(Dense(torch.diag(torch.arange(1.0, 5.0, dtype=D)), symmetric=True), torch.randn(4, dtype=D))
+    B = Subdifferential(L1(0.3)).precompose(K)
+    want = solve(ChambollePock(0.3), C, B, tol=1e-12, max_steps=5000).point
+    for method in (Relaxed(ChambollePock(0.3), 1.9), Relaxed(CondatVu(0.1, 0.1), 1.5)):
+        result = solve(method, C, B, tol=1e-11, max_steps=5000)
+        torch.testing.assert_close(result.point, want, rtol=1e-9, atol=1e-9)
+    plain, relaxed = (solve(m, C, B, tol=1e-9, max_steps=5000).steps for m in (method.method, method))
+    assert relaxed < plain
+    with pytest.raises(OptionError, match=r"in \(0, 1.\d+\) for steps of CondatVu here"):
+        solve(Relaxed(CondatVu(0.1, 0.1), 1.99), C, B)

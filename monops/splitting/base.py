@@ -7,12 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
-from monops.arrays import Array, require_step
+from monops.arrays import Array, norm, require_step
 from monops.errors import ConditionError, OptionError, StepSizeError
 from monops.monotone import MonotoneOperator
 from monops.options import require_flag, shown
 from monops.signatures import require_signatures
-from monops.splitting.state import State
+from monops.splitting.state import State, arrays
 
 StepSize: TypeAlias = float | Literal["auto"]
 
@@ -155,8 +155,18 @@ class SplittingMethod(ABC):
         return 1.0 if self.gap_is_step else None
 
     def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
-        """The least known a in (0, 1] for which a step is a-averaged on states: (1 - a) I + a N, N nonexpansive."""
+        """The least known a in (0, 1] for which a step is a-averaged on states: (1 - a) I + a N, N nonexpansive.
+
+        In `state_norm`.
+        """
         return None
+
+    def state_norm(self, plan: Any, difference: State, batch: int = 1) -> Array:
+        """The norm of a difference of states in which steps are averaged: the Euclidean one unless overridden.
+
+        Shapes: arrays with `batch` batch axes → (*batch).
+        """
+        return sum(norm(part, part.ndim - batch) ** 2 for part in arrays(difference)) ** 0.5
 
     def best_step(self, m: float, L: float) -> float | None:
         """The step in (0, ∞) with the smallest `rate(m, L)`; a first guess where no rate is proven; or None."""

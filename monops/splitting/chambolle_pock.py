@@ -9,9 +9,10 @@ from typing import Any
 from monops.arrays import Array, require_step
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
-from monops.splitting.condat_vu import PrimalDual
+from monops.splitting.condat_vu import PrimalDual, primal_dual_norm
 from monops.splitting.parts import require_second_step, second_step, take_apart
 from monops.splitting.rates import primal_dual_factor, reflections_factor
+from monops.splitting.state import State
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,15 @@ class ChambollePock(SplittingMethod):
         """1 without a K at στ = 1, where ‖gap‖ is a multiple of what x - τy moves by; both rates hold for that."""
         is_reflected = not take_apart(self, B).is_linked and self.dual_step in (None, 1 / self._numeric_step())
         return 1.0 if is_reflected else None
+
+    def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        tau, norm = self._numeric_step(), take_apart(self, B).norm
+        sigma, limit = second_step(self.dual_step, 1 / tau, norm)
+        return 0.5 if sigma <= limit else None
+
+    def state_norm(self, plan: tuple[Any, ...], difference: State, batch: int = 1) -> Array:
+        _, _, K, _, tau, sigma = plan
+        return primal_dual_norm(difference, K, tau, sigma, batch)
 
     def best_step(self, m: float, L: float) -> float | None:
         return 1 / L if 0 < L < math.inf else None

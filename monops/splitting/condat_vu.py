@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from monops.arrays import Array, require_step
+from monops.arrays import Array, flatten_trailing, norm, require_step
 from monops.monotone import MonotoneOperator
 from monops.splitting.base import SplittingMethod, Step, StepSize
 from monops.splitting.parts import (
@@ -18,6 +18,7 @@ from monops.splitting.parts import (
     two_terms,
 )
 from monops.splitting.rates import Facts, primal_dual_factor
+from monops.splitting.state import State
 
 
 class PrimalDual(NamedTuple):
@@ -25,6 +26,14 @@ class PrimalDual(NamedTuple):
 
     x: Array
     y: Array
+
+
+def primal_dual_norm(difference: PrimalDual, K: Any, tau: float, sigma: float, batch: int) -> Array:
+    """√(‖x‖²/τ - 2⟨K x, y⟩ + ‖y‖²/σ), in which primal-dual steps are averaged (Condat 2013, section 3)."""
+    x, y = difference
+    sizes = norm(x, x.ndim - batch) ** 2 / tau + norm(y, y.ndim - batch) ** 2 / sigma
+    crossed = flatten_trailing(K(x) * y, y.ndim - batch).sum(-1)
+    return abs(sizes - 2 * crossed) ** 0.5  # which is 0 at the least, but for rounding
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,19 @@ class CondatVu(SplittingMethod):
         m, gamma = first.strong_monotonicity, inner.cocoercivity
         factor = primal_dual_factor(tau, sigma, norm, m, gamma, Facts.of(C))
         return factor if factor < 1 else None
+
+    def averagedness(self, A: MonotoneOperator, B: MonotoneOperator) -> float | None:
+        beta, tau = two_terms(self, A)[1].cocoercivity, self._numeric_step()
+        norm = take_apart(self, B).norm
+        sigma, limit = self._dual_step(tau, two_terms(self, A)[1], norm)
+        if not 0 < sigma <= limit:
+            return None
+        kappa = 1 / tau - sigma * norm**2
+        return 0.5 if math.isinf(beta) else 1 / (2 - 1 / (2 * beta * kappa))
+
+    def state_norm(self, plan: tuple[Any, ...], difference: State, batch: int = 1) -> Array:
+        _, _, _, K, _, tau, sigma = plan
+        return primal_dual_norm(difference, K, tau, sigma, batch)
 
     def best_step(self, m: float, L: float) -> float | None:
         return m / L**2 if m > 0 and 0 < L < math.inf else None

@@ -20,7 +20,8 @@ class Relaxed(Wrapper):
 
     λ < 1 damps, λ > 1 overrelaxes. It converges for λ in (0, 1/a) where T is a-averaged: Peaceman-Rachford steps are
     averaged with a = 1 (nonexpansive), Douglas-Rachford and proximal point steps with a = ½, forward-backward steps
-    with a = 1/(2 - α/(2β)). Beyond 1, only methods that state their `averagedness` are relaxed.
+    with a = 1/(2 - α/(2β)), those of Chambolle and Pock, and of Condat and Vũ, in a norm of their own. Beyond 1, only
+    methods that state their `averagedness` are relaxed.
 
     Args:
         method: whose steps are relaxed.
@@ -78,6 +79,9 @@ class Relaxed(Wrapper):
         now = self.method.advance(plan, z)
         state = each(lambda old, new: old + self.relaxation * (new - old), z, now.state)
         return Step(state, now.point, now.gap)
+
+    def state_norm(self, plan: Any, difference: State, batch: int = 1) -> Array:
+        return self.method.state_norm(plan, difference, batch)
 
     def rate(self, m: float, L: float) -> float | None:
         return self._mixed(self.method.rate(m, L))
