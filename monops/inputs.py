@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
 
-from monops.arrays import Array, check_array, device_of, epsilon, is_torch
-from monops.errors import DeviceError, DTypeError, OptionError, ShapeError
+from monops.arrays import Array, check_array, detach, device_of, epsilon, is_torch, namespace, norm
+from monops.errors import DeviceError, DTypeError, MonopsError, OptionError, ShapeError
 from monops.monotone import MonotoneOperator, ZeroOperator
 from monops.monotone.base import common_domain, common_rank
 from monops.options import require_number, shown
 from monops.splitting import SplittingMethod, State
+from monops.splitting.parts import summands
 from monops.splitting.state import first
 
 
@@ -80,3 +82,20 @@ def _floating(z0: Any) -> Array:
         advice = "z0.double()" if is_torch(z0) else "z0.astype(float)"
         raise DTypeError(f"{wanted}, got one of {dtype}; convert it, by {advice}, say")
     return z0
+
+
+def residual_scale(A: MonotoneOperator, B: MonotoneOperator, zero: Array, rank: int) -> Array:
+    """‖A(0)‖ of each sample; where A is set-valued, the largest such size of its terms and of B.
+
+    Of those which are set-valued it is, by Yosida, ‖A₁(0)‖ with A₁(0) = -J_A(0).
+    """
+    known = A.scale(zero, rank)
+    if known is not None:
+        return known
+    scale = norm(zero, rank)
+    for op in (*summands(A), B):
+        term = None if op is B else op.scale(zero, rank)
+        with contextlib.suppress(MonopsError, NotImplementedError):
+            term = norm(detach(op.resolvent(1.0)(zero)), rank) if term is None else term
+        scale = scale if term is None else namespace(zero).maximum(scale, term)
+    return scale

@@ -13,12 +13,12 @@ from monops import compiled
 from monops.arrays import Array, Shape, detach, device_of, epsilon, full, namespace, norm, to_numpy
 from monops.batch import copy, rows_of, take
 from monops.compiled import CompiledSteps
-from monops.errors import MonopsError, OptionError, ShapeError
+from monops.errors import OptionError, ShapeError
+from monops.inputs import residual_scale
 from monops.monotone import MonotoneOperator
 from monops.monotone.base import common_rank
 from monops.result import History, Result, Status
 from monops.splitting import SplittingMethod, State
-from monops.splitting.parts import summands
 from monops.splitting.state import each, first
 
 # Finished samples are taken out of the batch once they are this share of what is left of it.
@@ -71,7 +71,7 @@ class Loop:
         # Where A(0) = 0 and the solution is 0, the start is all that a residual can be compared with.
         xp, eps = namespace(z0), epsilon(z0.dtype)
         zero = xp.broadcast_to(full((), 0.0, z0.dtype, device_of(z0)), self.shape)
-        scale = xp.maximum(_scale(A, B, zero, self.rank), eps * norm(start, self.rank))
+        scale = xp.maximum(residual_scale(A, B, zero, self.rank), eps * norm(start, self.rank))
         scale = xp.clip(detach(scale), max(atol / tol, float(xp.finfo(z0.dtype).tiny)), None)
         self.scale = xp.where(scale == np.inf, np.nan, scale)  # infinite data makes NaN of a residual, not 0
         self.first_look: tuple[Array, Array] = self.scale, self.scale  # ‖gap‖ then, and what residuals are relative to
@@ -303,20 +303,3 @@ class Loop:
             first_look=self.first_look,
             search=self.search,
         )
-
-
-def _scale(A: MonotoneOperator, B: MonotoneOperator, zero: Array, rank: int) -> Array:
-    """‖A(0)‖ of each sample; where A is set-valued, the largest such size of its terms and of B.
-
-    Of those which are set-valued it is, by Yosida, ‖A₁(0)‖ with A₁(0) = -J_A(0).
-    """
-    known = A.scale(zero, rank)
-    if known is not None:
-        return known
-    scale = norm(zero, rank)
-    for op in (*summands(A), B):
-        term = None if op is B else op.scale(zero, rank)
-        with contextlib.suppress(MonopsError, NotImplementedError):
-            term = norm(detach(op.resolvent(1.0)(zero)), rank) if term is None else term
-        scale = scale if term is None else namespace(zero).maximum(scale, term)
-    return scale
