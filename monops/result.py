@@ -142,7 +142,7 @@ class Result:
         alpha = float(getattr(self.method, "step", 1.0))
         steps = np.array(self.history.steps)[:, None]
         residual = self.history.residual.astype(np.float64).reshape(len(steps), math.prod(self.residual.shape))
-        is_near = residual * (1 + alpha * L) / m <= 0.1
+        is_near = residual * (1 + alpha * L) <= 0.1 * m
         is_near &= (residual > 1e4 * epsilon(self.point.dtype)) & (steps <= self.sample_steps.reshape(-1))
         excess = [math.nan, self._excess_from_first(slack, rate)]
         for sample in range(residual.shape[1]):

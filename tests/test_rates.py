@@ -25,6 +25,7 @@ from monops import (
     FixedPoint,
     ForwardBackward,
     ForwardBackwardForward,
+    ForwardReflectedBackward,
     FromCallable,
     NormalCone,
     PeacemanRachford,
@@ -132,7 +133,16 @@ def test_a_wrong_claim_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "method", [DouglasRachford(0.3), ADMM(0.3), ChambollePock(0.3), ForwardBackward(0.1), Extragradient(0.1)], ids=str
+    "method",
+    [
+        DouglasRachford(0.3),
+        ADMM(0.3),
+        ChambollePock(0.3),
+        ForwardBackward(0.1),
+        Extragradient(0.1),
+        ForwardReflectedBackward(0.1),
+    ],
+    ids=str,
 )
 def test_a_wrong_claim_is_noticed_by_all_kinds_of_methods_and_where_they_diverge(method: SplittingMethod) -> None:
     class Claims(Affine):
