@@ -157,7 +157,7 @@ def search_step(
     for stride, limit in ((1.0, doublings), (0.5, 1)):
         best = min((_descend(noted, best, direction, limit) for direction in (stride, -stride)), key=noted)
     for stride in (0.25, 0.125):  # where the best steps are just below the longest one that is accepted
-        if noted(best + 2 * stride) == math.inf:
+        if noted(best) < math.inf == noted(best + 2 * stride):
             best = _descend(noted, best, stride, 1)
     return StepSearch(method.with_step(start * 2.0**best), start, source, trials)
 

@@ -143,7 +143,7 @@ def test_a_longer_step_for_the_gradient_of_a_convex_function(method: type[Any]) 
 def test_the_bound_is_named() -> None:
     A, _, _ = paper(draw_of("torch64"))
     m, L = A.strong_monotonicity, A.lipschitz
-    bound = 2 * m / L**2
+    bound = 2 * A.cocoercivity
     with pytest.raises(StepSizeError, match=rf"\(0, {bound:.6g}\).*m = {m:.6g}, L = {L:.6g}.*got 0.9.*allow_unproven"):
         solve(ForwardBackward(0.9), A, Subdifferential(ReLU()))
     ForwardBackward(0.999 * bound).prepare(A, Subdifferential(ReLU()))
