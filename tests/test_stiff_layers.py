@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from monops import PeacemanRachford, solve
+from monops import PeacemanRachford, SplittingMethod, solve
 from monops.nn import Equilibrium, MonotoneConv, MonotoneMultiTier
 
 
@@ -25,8 +25,11 @@ def test_float32_agrees_with_float64(linear: Any, size: tuple[int, int]) -> None
             linear.g_down.fill_(30.0)
     assert 90 < linear.operator().norm() < 150
     x, points = torch.randn(4, 2, *size), []
+    method: SplittingMethod = PeacemanRachford("auto")
     for layer in (Equilibrium(linear), Equilibrium(copy.deepcopy(linear).double())):
         A, B = layer.problem(x.to(layer.linear.U.dtype))  # type: ignore[arg-type]
         tol = 1e-6 if A.b.dtype == torch.float32 else 1e-12
-        points.append(solve(PeacemanRachford("auto"), A, B, tol=tol, max_steps=5000).point.double())
+        result = solve(method, A, B, tol=tol, max_steps=5000)
+        method = result.method
+        points.append(result.point.double())
     assert (points[0] - points[1]).norm() <= 1e-5 * points[1].norm()

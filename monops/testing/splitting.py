@@ -148,7 +148,7 @@ def _solution(laws: Laws, method: SplittingMethod, problem: Problem, max_steps: 
             laws.at_most(law, abs(both[0] - both[1]), LOOK + 0.1 * both.max(), on)
     again = solve(result.method, A, B, result.state, tol=2 * tol, check_every=1, warn=False)
     laws.at_most("its state continues the solve", again.steps, 2, on)
-    return result.method.with_step(0.999 * result.method.step) if result.search is not None else result.method
+    return result.method.with_step(0.999 * float(result.method.step)) if result.search is not None else result.method
 
 
 def _gradient(laws: Laws, method: SplittingMethod, problem: Problem, on: str) -> None:
