@@ -239,7 +239,7 @@ def test_no_method_to_choose() -> None:
         ({1: mo.PeacemanRachford(1.0)}, monotone(), "names of methods want to be strings, got 1; write '1'"),
         ([mo.PeacemanRachford(1.0)], {0.5: monotone()}, "names of problems want to be strings, got 0.5"),
         ([mo.PeacemanRachford(1.0)], [monotone(), monotone()], r"several problems want names, as in \{'problem': \(A"),
-        ([mo.PeacemanRachford(1.0)], (), r"a problem is a tuple \(A, B\) .*got \(\)"),
+        ([mo.PeacemanRachford(1.0)], (), r"a problem is a tuple \(A, B\) .*got a tuple of 0"),
         ([mo.PeacemanRachford(1.0)], {"one": monotone(), "two": (1, 2)}, "problem 'two': A wants a MonotoneOperator"),
         ([mo.PeacemanRachford(1.0)], {}, r"at least one \(A, B\)"),
         ([mo.PeacemanRachford(1.0)], {"x": 3}, r"a problem is a tuple \(A, B\)"),
