@@ -18,7 +18,8 @@ class Linked(NamedTuple):
 
     Attributes:
         B: the operator in the middle.
-        K, K_H: the linear operator and its adjoint; both leave everything unchanged where there is none.
+        K: the linear operator; what leaves everything unchanged where there is none.
+        K_H: its adjoint, likewise.
         norm: ‖K‖, or an upper bound.
     """
 
