@@ -116,7 +116,8 @@ def equilibrium(
             ) from error
     if not isinstance(A, Affine):
         try:
-            A.apply(z0.detach())
+            with torch.no_grad():
+                A.apply(z0)
         except NotSingleValuedError as error:
             raise NotSingleValuedError(
                 f"equilibrium differentiates the equation z = J(z - α A(z)), J the resolvent of B, so A has to be "

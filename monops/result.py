@@ -207,7 +207,7 @@ class Result:
 
     def figures(self) -> Result:
         """The same result without its arrays and operators: what is left are status, steps and residuals."""
-        return replace(self, point=None, state=None, problem=None)
+        return replace(self, point=None, state=None, problem=None, first_look=None)
 
 
 def error_bound(A: MonotoneOperator, B: MonotoneOperator, point: Array, *, step: float = 1.0) -> np.ndarray:

@@ -83,3 +83,13 @@ def test_no_linked_problem_contracts_slower(
     for _ in range(6):
         before, states = size(*states, K), [method.advance(plan, state).state for state in states]
         assert (size(*states, K) <= rate**2 * before * (1 + 1e-9) + 1e-12).all()
+
+
+def test_steps_beyond_the_bound_have_no_rate() -> None:
+    """Where the form in which they would contract is no norm."""
+    A, B = operator(0.5, 1.0, "random", 0), Subdifferential(SquaredL2(1.0))
+    for kind in (ChambollePock, CondatVu):
+        rates = [kind(0.5, sigma, allow_unproven=True).rate_for(A, B) for sigma in (0.5, 20.0)]
+        assert rates[0] is not None or kind is CondatVu
+        assert rates[1] is None
+    assert ChambollePock(0.5, 20.0, allow_unproven=True).averagedness(A, B) is None

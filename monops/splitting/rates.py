@@ -118,7 +118,8 @@ def primal_dual_factor(tau: float, sigma: float, norm: float, m: float, gamma: f
     """
     wide = 1 + math.sqrt(tau * sigma) * norm
     if math.isinf(C.beta):
-        return 1 / (1 + min(m * tau, gamma * sigma) / wide)
+        is_norm = tau * sigma * norm**2 <= 1 + 1e-12
+        return 1 / (1 + min(m * tau, gamma * sigma) / wide) if is_norm else 1.0
     kappa = 1 / tau - sigma * norm**2
     if not 2 * C.beta * kappa >= 1:
         return 1.0
