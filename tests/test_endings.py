@@ -324,7 +324,7 @@ def test_a_first_point_of_zero_is_no_infinity(kind: str) -> None:
     A, B = mo.Subdifferential(mo.L1(0.5)) + fit, mo.NormalCone(mo.Box(-0.1, 0.15))
     runs = [mo.solve(mo.DavisYin(0.02), A, B, draw.put(np.zeros(10)), check_every=n) for n in (1, 10)]
     assert [run.status.name for run in runs] == ["CONVERGED"] * 2
-    assert np.isfinite(runs[0].history.residual).all()
+    assert runs[0].history.residual.max() < 1e3  # relative to the gradient at 0 of the one term that has it
     search = mo.search_step(mo.DavisYin("auto"), A, B, draw.put(np.zeros(10)))
     assert min(search.trials.values()) < np.inf
 

@@ -244,6 +244,23 @@ def test_no_problem_contracts_slower(
             assert not result.is_slower_than_proven
 
 
+@quick
+@given(
+    name=st.sampled_from(["box", "L1 + quadratic", "Huber + quadratic", "squared"]),
+    m=st.floats(0.05, 1.0), ratio=st.floats(1.05, 4.0), share=st.floats(0.05, 0.95), seed=st.integers(0, 10**6),
+)  # fmt: skip
+def test_no_problem_of_three_operators_contracts_slower(
+    name: str, m: float, ratio: float, share: float, seed: int
+) -> None:
+    A, B = operator(m, m * ratio, "random", seed), second(name, 0.3)
+    C = Subdifferential(Huber(0.3)) + Subdifferential(SquaredL2(0.5))
+    method = DavisYin(share * 2 * C.cocoercivity)
+    rate = method.rate_for(A + C, B)
+    assert rate is not None
+    start = torch.randn(5, 6, dtype=D) * 10.0 ** torch.randint(-2, 3, (5, 1))
+    _distances_fall(method, A + C, B, start, rate)
+
+
 def test_a_wrong_claim_of_the_second_operator_is_noticed() -> None:
     class Liar(L1):
         @property
