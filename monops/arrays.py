@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from scipy import special
+from torch._C import _functorch as functorch
+from torch.autograd import forward_ad
 
 from monops.errors import DeviceError, DTypeError, NonFiniteError, ShapeError, StepSizeError
 
@@ -187,6 +189,11 @@ def is_tracked(*tensors: torch.Tensor) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
+def may_write() -> bool:
+    """Whether results may be written into tensors made beforehand: not where PyTorch follows what is computed."""
+    return not torch.is_grad_enabled() and not functorch.get_interpreter_stack() and forward_ad._current_level < 0
+
+
 def known_true(flag: Array) -> bool:
     """`bool(flag)`, but False where values cannot be read (inside `torch.func.vmap`, say)."""
     try:
@@ -226,9 +233,9 @@ def slope(x: Array, y: Array, length: Any) -> Array:
     return difference
 
 
-def reflect(y: Array, x: Array) -> Array:
-    """2y - x, by one kernel where the library has it."""
-    return torch.lerp(x, y, 2.0) if isinstance(x, torch.Tensor) else 2 * y - x
+def reflect(y: Array, x: Array, out: torch.Tensor | None = None) -> Array:
+    """2y - x, by one kernel where the library has it, written into `out` if that is given."""
+    return torch.lerp(x, y, 2.0, out=out) if isinstance(x, torch.Tensor) else 2 * y - x
 
 
 def relu(x: Array) -> Array:

@@ -98,8 +98,12 @@ class BlockSpace:
             return join(pieces, -1)
         # Joined along the outermost axis in memory, which copies each part in one piece.
         axes = len(batch)
-        joined = join([_permute(piece, (axes, *range(axes))) for piece in pieces], 0)
-        return _permute(joined, (*range(1, axes + 1), 0))
+        return batch_first(join([_permute(piece, (axes, *range(axes))) for piece in pieces], 0))
+
+
+def batch_first(stored: Array) -> Array:
+    """A flat state as it is seen, of one that is stored batch innermost. Shapes: (size, *batch) → (*batch, size)."""
+    return _permute(stored, (*range(1, stored.ndim), 0))
 
 
 def _unflatten(piece: Array, shape: Shape) -> Array:

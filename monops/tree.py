@@ -34,13 +34,14 @@ def flatten(tree: Any) -> Flat:
     """Take `tree` (dataclasses, tuples, tensors, plain data, nested) apart into its tensors.
 
     `rebuild(leaves)` makes the same tree around other tensors without running constructors; with `fresh=True` the
-    memos in it are emptied, which is needed where the new tensors hold other numbers.
+    memos in it are emptied, which is needed where the new tensors hold other numbers. An object in several places of
+    the tree counts once, and is one object in what is made too.
     """
-    pairs = list(_leaves(tree, None))
-    skeleton = _replace(tree, itertools.repeat(_HOLE), fresh=False)  # holds on to no tensor
+    pairs = list(_leaves(tree, None, set()))
+    skeleton = _replace(tree, itertools.repeat(_HOLE), False, {})  # holds on to no tensor
 
     def rebuild(leaves: Sequence[torch.Tensor], fresh: bool = False) -> Any:
-        return _replace(skeleton, iter(leaves), fresh)
+        return _replace(skeleton, iter(leaves), fresh, {})
 
     return Flat([leaf for leaf, _ in pairs], [axes for _, axes in pairs], rebuild)
 
@@ -84,35 +85,38 @@ def _is_node(tree: Any) -> bool:
     return dataclasses.is_dataclass(tree) and not isinstance(tree, type)
 
 
-def _leaves(tree: Any, axes: _Axes) -> Iterator[tuple[torch.Tensor, _Axes]]:
+def _leaves(tree: Any, axes: _Axes, seen: set[int]) -> Iterator[tuple[torch.Tensor, _Axes]]:
     if isinstance(tree, torch.Tensor):
         yield tree, axes
     elif isinstance(tree, tuple):
         for item in tree:
-            yield from _leaves(item, axes)
+            yield from _leaves(item, axes, seen)
     elif isinstance(tree, list | dict):
         if any(isinstance(v, torch.Tensor) for v in (tree.values() if isinstance(tree, dict) else tree)):
             raise OptionError("tensors of an operator are looked for in fields and tuples, got some in a list or dict")
-    elif _is_node(tree):
+    elif _is_node(tree) and id(tree) not in seen:
+        seen.add(id(tree))
         for field in dataclasses.fields(tree):
             if not field.metadata.get("memo"):
-                yield from _leaves(getattr(tree, field.name), field.metadata.get("axes"))
+                yield from _leaves(getattr(tree, field.name), field.metadata.get("axes"), seen)
 
 
-def _replace(tree: Any, leaves: Iterator[torch.Tensor], fresh: bool) -> Any:
+def _replace(tree: Any, leaves: Iterator[torch.Tensor], fresh: bool, made: dict[int, Any]) -> Any:
     if tree is _HOLE or isinstance(tree, torch.Tensor):
         return next(leaves)
     if isinstance(tree, tuple):
-        items = [_replace(item, leaves, fresh) for item in tree]
+        items = [_replace(item, leaves, fresh, made) for item in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
     if not _is_node(tree):
         return tree
-    copy = object.__new__(type(tree))
+    if id(tree) in made:
+        return made[id(tree)]
+    copy = made[id(tree)] = object.__new__(type(tree))
     for field in dataclasses.fields(tree):
         value = getattr(tree, field.name)
         if field.metadata.get("memo"):
             value = type(value)() if fresh else value
         else:
-            value = _replace(value, leaves, fresh)
+            value = _replace(value, leaves, fresh, made)
         object.__setattr__(copy, field.name, value)
     return copy

@@ -7,7 +7,6 @@ frequencies ±f, so some aliases are held by their mirror image, whose value is 
 
 from __future__ import annotations
 
-import functools
 import itertools
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ import torch
 
 from monops.arrays import Shape, parts
 from monops.linear import fourier
+from monops.linear.memo import constant
 
 
 class Aliases(NamedTuple):
@@ -35,19 +35,21 @@ class Aliases(NamedTuple):
     home_sign: torch.Tensor
 
 
-@functools.lru_cache(maxsize=64)
-@torch.inference_mode(False)  # what is made in inference would be of no use in training
+@constant
 def aliases(grid: Shape, stride: Shape, device: torch.device) -> Aliases:
     """The `Aliases` of a grid under a stride that divides it."""
-    small = tuple(n // s for n, s in zip(grid, stride, strict=True))
-    q = _half(small)  # (coarse frequencies, axes)
-    j = torch.tensor(list(itertools.product(*map(range, stride))))
-    f = q[:, None] + j * torch.tensor(small)  # (coarse frequencies, aliases, axes)
-    place, sign = _positions(f, grid)
+    place, sign = _positions(frequencies(grid, stride), grid)
     home = torch.empty(fourier.frequencies(grid), dtype=torch.long)
     home[place.flatten()] = torch.arange(place.numel())
     coarse, home_sign = home // place.shape[1], sign.flatten()[home]
     return Aliases(*(t.to(device) for t in (place, sign, home, coarse, home_sign)))
+
+
+def frequencies(grid: Shape, stride: Shape) -> torch.Tensor:
+    """The aliases themselves, as numbers of waves along each axis: (coarse frequencies, aliases, axes)."""
+    small = tuple(n // s for n, s in zip(grid, stride, strict=True))
+    j = torch.tensor(list(itertools.product(*map(range, stride))))
+    return _half(small)[:, None] + j * torch.tensor(small)
 
 
 def fold(symbol: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
@@ -100,21 +102,13 @@ def scatter(y: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
     return separate.index_select(0, table.home)
 
 
-def blocks(
-    matrix: torch.Tensor, grid: Shape, stride: Shape, *, of_input: bool, of_output: bool = False
-) -> torch.Tensor:
+def blocks(matrix: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
     """The real matrices that act on gathered spectra as complex `matrix` does on the values at the aliases.
 
-    Shapes: (coarse frequencies, [aliases ·] out, [aliases ·] in), with the aliases where `of_output`, `of_input` say
-    so → (coarse frequencies, [aliases ·] 2 · out, [aliases ·] 2 · in).
+    Shapes: (coarse frequencies, out, aliases · in) → (coarse frequencies, 2 · out, aliases · 2 · in).
     """
-    sign = aliases(grid, stride, matrix.device).sign.to(matrix.real.dtype)
-    one = torch.ones_like(sign[:, :1])
-    rows, columns = sign if of_output else one, sign if of_input else one
-    F, p, q = len(sign), rows.shape[1], columns.shape[1]
-    matrix = matrix.reshape(F, p, -1, q, matrix.shape[2] // q)
-    real, imaginary = parts(matrix)
-    s, t = rows[:, :, None, None, None], columns[:, None, None, :, None]
-    top = torch.stack([real, -t * imaginary], 4)
-    bottom = torch.stack([s * imaginary, s * t * real], 4)
-    return torch.stack([top, bottom], 2).reshape(F, -1, q * 2 * matrix.shape[-1])
+    sign = aliases(grid, stride, matrix.device).sign.to(matrix.real.dtype)[:, None, :, None]
+    real, imaginary = parts(matrix.reshape(len(sign), matrix.shape[1], sign.shape[2], -1))
+    top = torch.stack([real, -sign * imaginary], 3)
+    bottom = torch.stack([imaginary, sign * real], 3)
+    return torch.cat([top, bottom], 1).flatten(2)

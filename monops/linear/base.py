@@ -264,11 +264,22 @@ class LinearOperator(ABC):
         """
         return (self.apply(x) * w).sum()
 
+    def between(self, x: Array, b: Array, before: float, after: float) -> Array:
+        """op(x + before · b) + after · b."""
+        y = self.apply(x if before == 0 else add_multiple(x, before, b))
+        return y if after == 0 else add_multiple(y, after, b)
+
     def shifted(self, b: Array, before: float, after: float) -> Callable[[Array], Array]:
         """The map x ↦ op(x + before · b) + after · b; kinds with a kernel for product and sum at once override it."""
         if after == 0:
-            return lambda x: self.apply(add_multiple(x, before, b))
+            return lambda x: self.between(x, b, before, after)
         return Shifted(self, b, before, after)
+
+    def reflected(self) -> LinearOperator:
+        """2·op - I."""
+        from monops.linear.identity import Identity
+
+        return 2.0 * self - Identity.like(self)
 
     def prepared(self) -> LinearOperator:
         """The same operator in the form that applies fastest and holds no more than that takes; itself by default."""

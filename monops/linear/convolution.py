@@ -108,11 +108,8 @@ class CircularConv(ShiftInvariant):
         # The library convolves float64 on the CPU about four times as slowly.
         is_slow = self.dtype == torch.float64 and self.device.type == "cpu"
         space = products * math.prod(self.kernel) * (4 if is_slow else 1)
-        if fourier.is_separable(self.grid, self.device):
-            transform: float = channels * (self.grid[0] + 2 * sum(self.grid[1:]))
-        else:
-            transform = channels * 2.5 * math.log2(math.prod(self.grid))
-        return "space" if space <= transform + 2 * products else "frequency"
+        frequency = channels * fourier.cost(self.grid, self.device) + 2 * products
+        return "space" if space <= frequency else "frequency"
 
     def pairing(self, x: Array, w: Array) -> Array:
         return super().pairing(x, w) if self.route == "frequency" else LinearOperator.pairing(self, x, w)

@@ -10,7 +10,7 @@ import torch
 
 from monops.arrays import Array, DType, Shape, detach, require_finite
 from monops.errors import ShapeError
-from monops.linear import aliasing
+from monops.linear import aliasing, phases
 from monops.linear.base import LinearOperator
 from monops.linear.circulant import Circulant, ShiftInvariant
 from monops.linear.frequency import FrequencyMap
@@ -144,6 +144,12 @@ class Decimated(Decimation):
         folded = aliasing.fold(self.symbol, self.grid, self.stride)
         return folded.movedim(1, 2).flatten(2) / folded.shape[1]
 
+    @property
+    def phased(self) -> torch.Tensor:
+        """The matrix from all phases (see `monops.linear.phases`): (coarse frequencies, out, phases · in)."""
+        folded = aliasing.fold(self.symbol, self.grid, self.stride)
+        return phases.of_inputs(folded, self.grid, self.stride)
+
     def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
         return self.kernel() @ aliasing.gather(y, self.grid, self.stride)
 
@@ -152,7 +158,7 @@ class Decimated(Decimation):
         return remembered(self, "blocks", self._blocks, self.symbol)
 
     def _blocks(self) -> torch.Tensor:
-        return aliasing.blocks(self.folded, self.grid, self.stride, of_input=True)
+        return aliasing.blocks(self.folded, self.grid, self.stride)
 
 
 @dataclass(frozen=True, eq=False)

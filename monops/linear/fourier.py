@@ -12,13 +12,13 @@ kept, for all who transform on grids of these sizes, and so are the waves that m
 
 from __future__ import annotations
 
-import functools
 import math
 
 import torch
 from scipy import fft
 
 from monops.arrays import Shape, parts
+from monops.linear.memo import constant
 
 # Up to this side the product with a DFT matrix beats the FFT library (measured: see docs/benchmarks.md).
 SEPARABLE_LIMIT = {"cpu": 48, "cuda": 128}
@@ -33,6 +33,11 @@ def is_separable(grid: Shape, device: torch.device, batch: int = 1) -> bool:
     """Whether the transform is computed by matrix products: the cheaper way for this grid on this kind of device."""
     limit = SEPARABLE_LIMIT.get(device.type, SEPARABLE_LIMIT["cpu"])
     return max(grid) <= limit or batch == 0  # the FFT library refuses an empty batch
+
+
+def cost(grid: Shape, device: torch.device) -> float:
+    """Multiplications and additions, in pairs, of one transform, for each point and channel."""
+    return grid[0] + 2.0 * sum(grid[1:]) if is_separable(grid, device) else 2.5 * math.log2(math.prod(grid))
 
 
 def good_size(n: int, times: int = 1) -> int:
@@ -60,27 +65,33 @@ def spectrum(x: torch.Tensor, grid: Shape) -> torch.Tensor:
     return y.reshape(rows * math.prod(grid[1:]), 2 * channels, batch)
 
 
-def inverse(y: torch.Tensor, grid: Shape) -> torch.Tensor:
-    """What has the half spectrum y. Shapes: (frequencies, 2 · channels, batch) → (*reversed grid, channels, batch)."""
+def inverse(y: torch.Tensor, grid: Shape, out: torch.Tensor | None = None) -> torch.Tensor:
+    """What has the half spectrum y, written into `out` if that is given, which lies in memory as its axes stand.
+
+    Shapes: (frequencies, 2 · channels, batch) → (*reversed grid, channels, batch).
+    """
     channels, batch = y.shape[1] // 2, y.shape[2]
     if not is_separable(grid, y.device, batch):
-        return _library_inverse(y, grid)
+        return _library_inverse(y, grid) if out is None else out.copy_(_library_inverse(y, grid))
     kind, columns, rows = (y.dtype, y.device), channels * batch, grid[0] // 2 + 1
+    shape = (*reversed(grid), channels, batch)
     if len(grid) == 1:
-        return (_inverse_real(grid[0], *kind) @ y.reshape(2 * rows, columns)).reshape(*grid, channels, batch)
+        target = None if out is None else out.view(grid[0], columns)
+        return torch.mm(_inverse_real(grid[0], *kind), y.reshape(2 * rows, columns), out=target).reshape(shape)
     depth = math.prod(grid[2:])
     if len(grid) == 3:
         y = _batched(_inverse_pairs(depth, *kind), y.reshape(rows * grid[1], 2 * depth, columns))
         y = y.reshape(rows, grid[1], depth, 2, columns).permute(0, 2, 1, 3, 4)
     y = _batched(_inverse_apart(grid[1], *kind), y.reshape(rows * depth, 2 * grid[1], columns))
     y = y.reshape(rows, depth, 2, grid[1], columns).permute(1, 3, 0, 2, 4)
-    x = _batched(_inverse_real(grid[0], *kind), y.reshape(grid[1] * depth, 2 * rows, columns))
-    return x.reshape(*reversed(grid), channels, batch)
+    target = None if out is None else out.view(grid[1] * depth, grid[0], columns)
+    x = _batched(_inverse_real(grid[0], *kind), y.reshape(grid[1] * depth, 2 * rows, columns), target)
+    return x.reshape(shape)
 
 
-def _batched(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def _batched(matrix: torch.Tensor, x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
     """matrix @ x[i] for each i, reading x as it lies in memory."""
-    return torch.bmm(matrix.expand(len(x), *matrix.shape), x)
+    return torch.bmm(matrix.expand(len(x), *matrix.shape), x, out=out)
 
 
 def _library_spectrum(x: torch.Tensor) -> torch.Tensor:
@@ -111,8 +122,7 @@ def blocks(symbol: torch.Tensor) -> torch.Tensor:
     return torch.cat([top, torch.cat([imaginary, real], -1)], -2)
 
 
-@functools.lru_cache(maxsize=64)
-@torch.inference_mode(False)  # what is made in inference would be of no use in training
+@constant
 def waves(kernel: Shape, grid: Shape, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """exp(2πi ⟨frequency, offset⟩ / grid) for all offsets from a kernel's centre. Shapes: (frequencies, offsets)."""
     places = torch.cartesian_prod(*(torch.arange(size) - size // 2 for size in kernel)).reshape(-1, len(kernel))
@@ -125,8 +135,7 @@ def waves(kernel: Shape, grid: Shape, dtype: torch.dtype, device: torch.device) 
     return wave.to(device, torch.complex64 if dtype == torch.float32 else torch.complex128)
 
 
-@functools.lru_cache(maxsize=64)
-@torch.inference_mode(False)
+@constant
 def shares(grid: Shape, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """What a frequency counts in Parseval's identity: twice where it stands for its mirror image too."""
     share = torch.full((grid[0] // 2 + 1, math.prod(grid[1:])), 2 / math.prod(grid), dtype=torch.float64)
@@ -136,16 +145,14 @@ def shares(grid: Shape, dtype: torch.dtype, device: torch.device) -> torch.Tenso
     return share.flatten().to(device, dtype)
 
 
-@functools.lru_cache(maxsize=64)
-@torch.inference_mode(False)
+@constant
 def _forward_real(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """(real, imaginary) of each of n/2 + 1 frequencies from n real values."""
     angle = _angles(n, n // 2 + 1)
     return torch.stack([angle.cos(), -angle.sin()], 1).reshape(-1, n).to(device, dtype)
 
 
-@functools.lru_cache(maxsize=64)
-@torch.inference_mode(False)
+@constant
 def _inverse_real(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     angle = _angles(n, n // 2 + 1)
     weight = torch.full((n // 2 + 1, 1), 2.0 / n, dtype=torch.float64)  # a frequency stands for its mirror image too
@@ -156,16 +163,14 @@ def _inverse_real(n: int, dtype: torch.dtype, device: torch.device) -> torch.Ten
     return rows.T.contiguous().to(device, dtype)
 
 
-@functools.lru_cache(maxsize=64)
-@torch.inference_mode(False)
+@constant
 def _forward_apart(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """As `_forward_real`, but all real parts before all imaginary ones."""
     rows = _forward_real(n, dtype, device)
     return torch.cat([rows[::2], rows[1::2]])
 
 
-@functools.lru_cache(maxsize=64)
-@torch.inference_mode(False)
+@constant
 def _forward_pairs(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """(real, imaginary) of each of n frequencies, from (real, imaginary) of each of n values."""
     c, s = _angles(n, n).cos(), _angles(n, n).sin()
@@ -173,14 +178,12 @@ def _forward_pairs(n: int, dtype: torch.dtype, device: torch.device) -> torch.Te
     return blocks.reshape(2 * n, 2 * n).to(device, dtype)
 
 
-@functools.lru_cache(maxsize=64)
-@torch.inference_mode(False)
+@constant
 def _inverse_pairs(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     return (_forward_pairs(n, torch.float64, torch.device("cpu")).T / n).contiguous().to(device, dtype)
 
 
-@functools.lru_cache(maxsize=64)
-@torch.inference_mode(False)
+@constant
 def _inverse_apart(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """As `_inverse_pairs`, but all real parts before all imaginary ones in the result."""
     rows = _inverse_pairs(n, dtype, device)

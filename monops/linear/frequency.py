@@ -24,15 +24,24 @@ class FrequencyMap(LinearOperator):
         """The map on half spectra (see `monops.linear.fourier`). Shapes: (F, 2 · in, batch) → (F', 2 · out, batch)."""
 
     @property
+    def takes_spectra(self) -> bool:
+        """Whether `on_signal` begins with the spectrum, and not with the array."""
+        return True
+
+    @property
     def layout(self) -> Shape:
         return tuple(reversed(range(len(self.domain))))
 
     def apply(self, x: Array) -> Array:
         batch = tuple(x.shape[: x.ndim - len(self.domain)])
-        stored = _reversed(x.reshape(-1, *self.domain))
+        stored = reversed_axes(x.reshape(-1, *self.domain))
         # Nested, so that no name here holds a spectrum while the next step makes another.
         y = fourier.inverse(self.on_spectrum(fourier.spectrum(stored, self.domain[1:])), self.codomain[1:])
-        return _reversed(y).reshape(*batch, *self.codomain)
+        return reversed_axes(y).reshape(*batch, *self.codomain)
+
+    def on_signal(self, signal: Signal) -> Signal:
+        """The map on signals, whose spectra it takes and gives."""
+        return Signal(None, self.codomain, self.on_spectrum(signal.spectrum), signal.batch)
 
     def pairing(self, x: Array, w: Array) -> Array:
         return pairing(self, Signal(x, self.domain), Signal(w, self.codomain))
@@ -43,12 +52,20 @@ class FrequencyMap(LinearOperator):
 
 
 class Signal:
-    """An array (*batch, channels, *grid) or its half spectrum; the other one is computed when it is asked for."""
+    """An array (*batch, channels, *grid) or its half spectrum; the other one is computed when it is asked for.
+
+    `image`, where there is one, is an operator and its value at this signal, which came out on the way to it.
+    """
 
     def __init__(
-        self, array: Array | None, shape: Shape, spectrum: torch.Tensor | None = None, batch: Shape = ()
+        self,
+        array: Array | None,
+        shape: Shape,
+        spectrum: torch.Tensor | None = None,
+        batch: Shape = (),
+        image: tuple[LinearOperator, Signal] | None = None,
     ) -> None:
-        self.shape = shape
+        self.shape, self.image = shape, image
         self.batch = batch if array is None else tuple(array.shape[: array.ndim - len(shape)])
         self._array, self._spectrum = array, spectrum
 
@@ -56,18 +73,39 @@ class Signal:
     def array(self) -> Array:
         """The array itself."""
         if self._array is None:
-            assert self._spectrum is not None
-            x = fourier.inverse(self._spectrum, self.shape[1:])
-            self._array = _reversed(x).reshape(*self.batch, *self.shape)
+            self._array = reversed_axes(self._made()).reshape(*self.batch, *self.shape)
         return self._array
+
+    def _made(self, out: torch.Tensor | None = None) -> torch.Tensor:
+        """The array as it is stored, (*reversed grid, channels, batch), in `out` if that is given."""
+        assert self._spectrum is not None
+        return fourier.inverse(self._spectrum, self.shape[1:], out)
+
+    @property
+    def stored(self) -> torch.Tensor:
+        """The array as it is stored. Shapes: (*reversed grid, channels, batch)."""
+        return reversed_axes(self.array.reshape(-1, *self.shape))
 
     @property
     def spectrum(self) -> torch.Tensor:
         """The half spectrum of the array, batch axes as one."""
         if self._spectrum is None:
-            x = self.array.reshape(-1, *self.shape)
-            self._spectrum = fourier.spectrum(_reversed(x), self.shape[1:])
+            self._spectrum = fourier.spectrum(self.stored, self.shape[1:])
         return self._spectrum
+
+    def image_of(self, op: LinearOperator) -> Signal | None:
+        """op(self), if that came out on the way."""
+        if self.image is None:
+            return None
+        known, value = self.image
+        return value if getattr(op, "decimated", op) is known else None
+
+    def write(self, target: Array) -> None:
+        """Write the array into `target`, which is stored as states are and not followed by autograd."""
+        if self._array is None:
+            self._made(reversed_axes(target.reshape(-1, *self.shape)))
+        else:
+            target.copy_(self._array)
 
     def minus(self, other: Signal, on_spectra: bool) -> Signal:
         """The difference, taken where `on_spectra` says; batch axes broadcast."""
@@ -78,10 +116,13 @@ class Signal:
 
 def apply_to(op: LinearOperator, signal: Signal) -> Signal:
     """op(signal), without transforms between operators that act on spectra."""
+    known = signal.image_of(op)
+    if known is not None:
+        return known
     if isinstance(op, Composed):
         return apply_to(op.left, apply_to(op.right, signal))
     if isinstance(op, FrequencyMap):
-        return Signal(None, op.codomain, op.on_spectrum(signal.spectrum), signal.batch)
+        return op.on_signal(signal)
     return Signal(op.apply(signal.array), op.codomain)
 
 
@@ -111,6 +152,6 @@ def total(signals: Sequence[Signal]) -> Signal:
     return Signal(array, first.shape)
 
 
-def _reversed(x: torch.Tensor) -> torch.Tensor:
+def reversed_axes(x: torch.Tensor) -> torch.Tensor:
     """A view with all axes in the opposite order."""
     return x.permute(*reversed(range(x.ndim)))

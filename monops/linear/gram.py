@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
-from typing import Literal, cast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
 
 import torch
 
 from monops.arrays import Array, DType, Shape, detach, require_finite
 from monops.errors import ShapeError
-from monops.linear import aliasing, fourier
+from monops.linear import aliasing, fourier, phases
 from monops.linear.base import LinearOperator
 from monops.linear.circulant import Circulant, ShiftInvariant
 from monops.linear.decimated import Decimated, Decimation, Interpolated
-from monops.linear.frequency import FrequencyMap
+from monops.linear.frequency import FrequencyMap, Signal, reversed_axes
 from monops.linear.identity import Identity
 from monops.linear.memo import keep, kept, remembered
 
@@ -27,7 +29,10 @@ class CirculantPlusGram(FrequencyMap):
     products, multiples, adjoints and resolvents are of this kind again. The resolvent is Woodbury's identity on the
     coarse grid, where R Q Lᴴ is circulant: with Q = (I + step·P)⁻¹
 
-        (I + step·(P + Lᴴ R))⁻¹ = Q - step · Q Lᴴ (I + step · R Q Lᴴ)⁻¹ R Q.
+        J = (I + step·(P + Lᴴ R))⁻¹ = Q - step · Q Lᴴ · (I + step · R Q Lᴴ)⁻¹ R Q.
+
+    The last factor is R J: the value of R at the result comes out on the way, for whoever wants it next. Of the adjoint
+    it is the first one, Jᴴ Rᴴ: so Jᴴ (x - Rᴴ y) takes no product with Rᴴ of its own.
 
     Shapes: the domain is P's, the codomain too.
 
@@ -35,6 +40,8 @@ class CirculantPlusGram(FrequencyMap):
         P: circulant on the fine grid.
         L: to the coarse grid, on the codomain of P.
         R: to the coarse grid, on the domain of P.
+        reads: where this is a resolvent J, an operator D with R = D J.
+        writes: where this is the adjoint of one, D with Lᴴ = Jᴴ Dᴴ.
 
     Raises:
         ShapeError: the grids, strides or channels do not fit.
@@ -54,6 +61,8 @@ class CirculantPlusGram(FrequencyMap):
     P: Circulant
     L: Decimated
     R: Decimated
+    reads: Decimated | None = field(default=None, kw_only=True, repr=False)
+    writes: Decimated | None = field(default=None, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         P, L, R = self.P, self.L, self.R
@@ -92,60 +101,116 @@ class CirculantPlusGram(FrequencyMap):
         return self.P.device
 
     @property
-    def route(self) -> Literal["joint", "separate"]:
-        """How `apply` computes: with all aliases in one matrix, or P and LᴴR apart; by the number of products."""
-        aliases, (rank, inputs), outputs = math.prod(self.stride), self.R.symbol.shape[1:], self.P.codomain[0]
-        separate = aliases * inputs * outputs + rank * aliases * (inputs + outputs)
-        return "joint" if aliases**2 * inputs * outputs <= separate else "separate"
+    def route(self) -> Literal["phases", "aliases"]:
+        """How it is computed, by what takes fewer operations.
+
+        By one matrix for each coarse frequency, with all phases as channels (see `monops.linear.phases`); or by P on
+        the fine grid and LᴴR on the aliases of each coarse frequency.
+        """
+        number, (rank, inputs), outputs = math.prod(self.stride), self.R.symbol.shape[1:], self.P.codomain[0]
+        # For each point of the coarse grid. A frequency of a half spectrum takes four real products for two points.
+        transforms = number * (inputs + outputs)
+        phases = transforms * fourier.cost(self.R.coarse, self.device) + 2 * number * inputs * (number * outputs + rank)
+        products = 2 * number * (inputs * outputs + rank * (inputs + outputs))
+        return "phases" if phases <= transforms * fourier.cost(self.grid, self.device) + products else "aliases"
 
     @property
-    def joint(self) -> torch.Tensor:
-        """The matrix on all aliases of a coarse frequency: (coarse frequencies, aliases · out, aliases · in)."""
-        diagonal = aliasing.fold(self.P.symbol, self.grid, self.stride)
-        F, aliases, outputs, inputs = diagonal.shape
-        place = torch.eye(aliases, dtype=diagonal.dtype, device=diagonal.device)
-        spread = (place[:, None, :, None] * diagonal[:, :, :, None]).reshape(F, aliases * outputs, aliases * inputs)
-        return spread + aliases * (self.L.folded.mH @ self.R.folded)
+    def takes_spectra(self) -> bool:
+        return self.route == "aliases"
 
-    def _kernels(self) -> tuple[torch.Tensor, ...]:
-        if self.route == "joint":
-            return (aliasing.blocks(self.joint, self.grid, self.stride, of_input=True, of_output=True),)
-        return fourier.blocks(self.P.symbol), math.prod(self.stride) * self.L.kernel().mT, self.R.kernel()
+    @property
+    def phased(self) -> torch.Tensor:
+        """The matrix on all phases (see `monops.linear.phases`): (coarse frequencies, phases · out, phases · in)."""
+        folded = aliasing.fold(self.P.symbol, self.grid, self.stride)
+        return torch.baddbmm(phases.of_both(folded, self.grid, self.stride), self.L.phased.mH, self.R.phased)
+
+    def apply(self, x: Array) -> Array:
+        return self.through(Signal(x, self.domain)).array
 
     def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
-        kernels = remembered(self, "kernels", self._kernels, self.P.symbol, self.L.symbol, self.R.symbol)
-        folded = aliasing.gather(y, self.grid, self.stride)
-        if len(kernels) == 1:
-            return aliasing.scatter(kernels[0] @ folded, self.grid, self.stride)
-        P, L, R = kernels
-        return P @ y + aliasing.scatter(L @ (R @ folded), self.grid, self.stride)
+        P, L, R = self._remembered("on aliases", self._on_aliases)
+        return P @ y + aliasing.scatter(L @ (R @ aliasing.gather(y, self.grid, self.stride)), self.grid, self.stride)
+
+    def on_signal(self, signal: Signal) -> Signal:
+        return self.through(signal)
+
+    def through(self, x: Signal, entering: Signal | None = None, *, is_read: bool = False) -> Signal:
+        """op(x), or op(x - Dᴴ entering) for the D that it `writes`.
+
+        Where it is to be read, the result has its image under the operator that this one `reads`.
+        """
+        if self.route == "phases":
+            return self._on_phases(x, entering, is_read)
+        P, L, R = self._remembered("on aliases", self._on_aliases)
+        folded = aliasing.gather(x.spectrum, self.grid, self.stride)
+        sampled = R @ folded if entering is None else torch.baddbmm(entering.spectrum, R, folded, beta=-1)
+        y = P @ x.spectrum + aliasing.scatter(L @ sampled, self.grid, self.stride)
+        image = (self.reads, Signal(None, self.reads.codomain, sampled, x.batch)) if is_read and self.reads else None
+        return Signal(None, self.codomain, y, x.batch, image)
+
+    def _on_phases(self, x: Signal, entering: Signal | None, is_read: bool) -> Signal:
+        coarse, known = self.R.coarse, (is_read, entering is not None)
+        kernel = self._remembered(f"on phases {known}", lambda: fourier.blocks(self._extended(*known)))
+        y = fourier.spectrum(phases.split(x.stored, self.grid, self.stride), coarse)
+        if entering is not None:
+            pairs = [part.unflatten(1, (2, part.shape[1] // 2)) for part in (y, -entering.spectrum)]
+            y = torch.cat(pairs, 2).flatten(1, 2)
+        y = fourier.inverse(kernel @ y, coarse)
+        outputs = math.prod(self.stride) * self.codomain[0]
+        image = None
+        if is_read and self.reads is not None:
+            sampled = reversed_axes(y[..., outputs:, :]).reshape(*x.batch, *self.reads.codomain)
+            image = self.reads, Signal(sampled, self.reads.codomain)
+        return Phased(y[..., :outputs, :], self, x.batch, image)
+
+    def _on_aliases(self) -> tuple[torch.Tensor, ...]:
+        return fourier.blocks(self.P.symbol), math.prod(self.stride) * self.L.kernel().mT, self.R.kernel()
+
+    def _extended(self, is_read: bool, is_entered: bool) -> torch.Tensor:
+        """`phased`, with R below it if its value is wanted too, and Lᴴ beside it if something enters there."""
+        symbol = self.phased
+        if is_entered:
+            symbol = torch.cat([symbol, self.L.phased.mH], 2)
+        return torch.cat([symbol, self.R.phased], 1) if is_read else symbol
+
+    def _remembered(self, name: str, make: Callable[[], Any]) -> Any:
+        return remembered(self, name, make, self.P.symbol, self.L.symbol, self.R.symbol)
+
+    def pairing_on_spectra(self, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        sampled = fourier.pairing(self.R.on_spectrum(y), self.L.on_spectrum(w), self.R.coarse)
+        return self.P.pairing_on_spectra(y, w) + sampled
 
     def adjoint(self) -> LinearOperator:
-        adjoint = _plus_gram(self.P.adjoint(), self.R, self.L)
-        kernels = kept(self, "kernels")
-        if isinstance(kernels, tuple):
-            first, *others = (kernel.mT for kernel in kernels)
-            keep(adjoint, "kernels", (first, *reversed(others)))
+        adjoint = _plus_gram(self.P.adjoint(), self.R, self.L, reads=self.writes, writes=self.reads)
+        for is_read, is_entered in itertools.product((False, True), repeat=2):
+            kernel = kept(self, f"on phases {is_read, is_entered}")
+            if isinstance(kernel, torch.Tensor):
+                keep(adjoint, f"on phases {is_entered, is_read}", kernel.mT)
+        separate = kept(self, "on aliases")
+        if isinstance(separate, tuple):
+            P, L, R = (kernel.mT for kernel in separate)
+            number = math.prod(self.stride)
+            keep(adjoint, "on aliases", (P, number * R, L / number))
         return adjoint
 
     def resolvent(self, step: float) -> LinearOperator:
         self._require_step(step)
         Q = self.P.resolvent(step)
         K = (self.R @ Q @ self.L.H).resolvent(step)
-        return _plus_gram(Q, self.L @ Q.H, -step * (K @ self.R @ Q))
+        return _plus_gram(Q, -step * (self.L @ Q.H), K @ self.R @ Q, reads=self.R)
 
     def norm(self) -> float:
-        return float(torch.linalg.matrix_norm(self._finite_joint(), ord=2).max())
+        return float(torch.linalg.matrix_norm(self._finite(), ord=2).max())
 
     def monotonicity(self) -> float:
         self._require_square("monotonicity")
-        joint = self._finite_joint()
-        return float(torch.linalg.eigvalsh((joint + joint.mH) / 2).min())
+        S = self._finite()
+        return float(torch.linalg.eigvalsh((S + S.mH) / 2).min())
 
-    def _finite_joint(self) -> torch.Tensor:
-        joint = detach(self.joint)
-        require_finite(joint, self.signature)
-        return joint
+    def _finite(self) -> torch.Tensor:
+        symbol = detach(self.phased)
+        require_finite(symbol, self.signature)
+        return symbol
 
     def _plus(self, other: LinearOperator) -> LinearOperator:
         if isinstance(other, Identity) or (isinstance(other, ShiftInvariant) and other.grid == self.grid):
@@ -176,8 +241,21 @@ class CirculantPlusGram(FrequencyMap):
         return _plus_gram(scalar * self.P, self.L, scalar * self.R)
 
 
-def _plus_gram(P: LinearOperator, L: LinearOperator, R: LinearOperator) -> CirculantPlusGram:
-    return CirculantPlusGram(cast(Circulant, P), cast(Decimated, L), cast(Decimated, R))
+class Phased(Signal):
+    """A signal made of its phases (see `monops.linear.phases`)."""
+
+    def __init__(
+        self, y: torch.Tensor, op: CirculantPlusGram, batch: Shape, image: tuple[LinearOperator, Signal] | None
+    ) -> None:
+        super().__init__(None, op.codomain, None, batch, image)
+        self.y, self.grid, self.stride = y, op.grid, op.stride
+
+    def _made(self, out: torch.Tensor | None = None) -> torch.Tensor:
+        return phases.join(self.y, self.grid, self.stride, out)
+
+
+def _plus_gram(P: LinearOperator, L: LinearOperator, R: LinearOperator, **known: Decimated | None) -> CirculantPlusGram:
+    return CirculantPlusGram(cast(Circulant, P), cast(Decimated, L), cast(Decimated, R), **known)
 
 
 def _stack(first: LinearOperator, second: LinearOperator) -> Decimated:

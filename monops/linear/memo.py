@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 
 from monops.arrays import is_tracked
 
 Made = TypeVar("Made")
+
+
+def constant(make: Callable[..., Made]) -> Callable[..., Made]:
+    """A function whose last 64 results are kept, for all who ask: plain tensors, wherever the first one asked.
+
+    What is made under `torch.inference_mode` would be of no use in training, and what is made inside of a transform of
+    `torch.func` of no use outside.
+    """
+
+    @functools.lru_cache(maxsize=64)
+    @functools.wraps(make)
+    def made_once(*arguments: Any) -> Made:
+        with torch.inference_mode(False), torch._C._DisableFuncTorch():
+            return make(*arguments)
+
+    return made_once
 
 
 def remembered(owner: object, name: str, make: Callable[[], Made], *tensors: torch.Tensor, uses: int = 1) -> Made:

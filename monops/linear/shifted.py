@@ -23,7 +23,7 @@ class Shifted:
     def __call__(self, x: Array) -> Array:
         self.uses += 1
         if self.uses < 10:
-            return add_multiple(self.op.apply(add_multiple(x, self.before, self.b)), self.after, self.b)
+            return self.op.between(x, self.b, self.before, self.after)
         if self.constant is None:
             self.constant = add_multiple(self.op.apply(self.before * self.b), self.after, self.b)
-        return self.op.apply(x) + self.constant
+        return self.op.between(x, self.constant, 0.0, 1.0)

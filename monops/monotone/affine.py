@@ -190,7 +190,7 @@ class AffineResolvent(Resolvent):
         return self.linear
 
     def reflected(self) -> Resolvent:
-        reflected = 2.0 * self.linear - Identity.like(self.linear)
+        reflected = self.linear.reflected()
         if isinstance(reflected, Sum | Diagonal):  # no cheaper than the resolvent itself, and one array more
             return super().reflected()
         return AffineResolvent(reflected.prepared(), self.b, self.before, self.before)

@@ -1,0 +1,186 @@
+"""Sampled operators on the phases of their grid, and what resolvents give away to the next tier."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from cases import quick
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monops.linear import (
+    BlockSubstitution,
+    CirculantPlusGram,
+    CircularConv,
+    Decimated,
+    Dense,
+    Identity,
+    LinearOperator,
+    StridedCircularConv,
+    ZeroPad,
+    fourier,
+    multi_tier,
+    phases,
+)
+from monops.linear.block import BlockTriangular
+
+D = torch.float64
+axes = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=3)
+both_routes = pytest.mark.parametrize("route", ["phases", "aliases"])
+
+
+def conv(out: int, into: int, grid: tuple[int, ...], stride: Any = None) -> Any:
+    weight = torch.randn(out, into, *(3 if n >= 3 else 1 for n in grid), dtype=D)
+    return CircularConv(weight, grid) if stride is None else StridedCircularConv(weight, grid, stride)
+
+
+def tiers(grid: tuple[int, int] = (8, 6)) -> LinearOperator:
+    """Three tiers, sampled by 2 and by (2, 1), each put among zeros."""
+    first, second = conv(3, 2, grid, 2), conv(4, 3, (6, 4), (2, 1))
+    down = [
+        ZeroPad((3, 6, 4), first.codomain, (0, 1, 0), dtype=D) @ first,
+        ZeroPad((4, 4, 5), second.codomain, (0, 0, 1), dtype=D) @ second,
+    ]
+    shapes = (2, *grid), (3, 6, 4), (4, 4, 5)
+    A, B = ([conv(c, c, tuple(n)) for c, *n in shapes] for _ in range(2))
+    return multi_tier(A, down, B, m=0.1)
+
+
+@quick
+@given(axes=axes, channels=st.integers(1, 3))
+def test_phases_are_what_lies_a_stride_apart(axes: list[tuple[int, int]], channels: int) -> None:
+    grid, stride, coarse = tuple(n * s for n, s in axes), tuple(s for _, s in axes), tuple(n for n, _ in axes)
+    x = torch.randn(*reversed(grid), channels, 2, dtype=D)
+    y = phases.split(x, grid, stride)
+    assert y.shape == (*reversed(coarse), int(np.prod(stride)) * channels, 2)
+    assert torch.equal(phases.join(y, grid, stride), x)
+    out = torch.empty_like(x)
+    assert phases.join(y, grid, stride, out) is out
+    assert torch.equal(out, x)
+    for number, place in enumerate(np.ndindex(*reversed(stride))):
+        apart = x[tuple(slice(p, None, s) for p, s in zip(place, reversed(stride), strict=True))]
+        assert torch.equal(y[..., number * channels : (number + 1) * channels, :], apart)
+
+
+@quick
+@given(axes=axes, seed=st.integers(0, 99))
+def test_both_routes_agree(axes: list[tuple[int, int]], seed: int) -> None:
+    torch.manual_seed(seed)
+    grid, stride = tuple(n * s for n, s in axes), tuple(s for _, s in axes)
+    C, B = conv(2, 3, grid, stride), conv(3, 3, grid)
+    G = C.H @ C + B - B.H
+    x = torch.randn(2, *G.domain, dtype=D)
+    want = C.H(C(x)) + B(x) - B.H(x)
+    inverse = torch.linalg.inv(torch.eye(x[0].numel(), dtype=D) + 0.3 * G.to_dense())
+    for route in ("phases", "aliases"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(CirculantPlusGram, "route", route)
+            torch.testing.assert_close(G(x), want, rtol=0, atol=1e-11)
+            J = G.resolvent(0.3)
+            close(J(x), x, inverse)
+            close(J.H(x), x, inverse.T)  # by the kernels of J, which are there
+
+
+@both_routes
+def test_a_resolvent_of_tiers(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CirculantPlusGram, "route", route)
+    M = tiers()
+    inverse = torch.linalg.inv(torch.eye(M.domain[0], dtype=D) + 0.3 * M.to_dense())
+    x = M.arrange(torch.randn(2, 3, M.domain[0], dtype=D))
+    for J, matrix in ((M.resolvent(0.3), inverse), (M.H.resolvent(0.3), inverse.T)):
+        for tracked in (True, False):
+            with torch.set_grad_enabled(tracked):
+                close(J(x), x, matrix)
+                close(J.H(x), x, matrix.T)
+                close(J.reflected()(x), x, 2 * matrix - torch.eye(len(matrix), dtype=D))
+                close(J.reflected().H(x), x, 2 * matrix.T - torch.eye(len(matrix), dtype=D))
+                close(J.reflected().reflected()(x), x, 4 * matrix - 3 * torch.eye(len(matrix), dtype=D))
+
+
+@both_routes
+def test_additions_before_and_after_are_made_part_by_part(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CirculantPlusGram, "route", route)
+    M = tiers()
+    J = M.resolvent(0.3).reflected()
+    assert isinstance(J, BlockSubstitution)
+    x, kept = M.arrange(torch.randn(3, M.domain[0], dtype=D)), torch.randn(M.domain[0], dtype=D)
+    start = x.clone()
+    for b in (kept, M.arrange(torch.randn(3, M.domain[0], dtype=D)), torch.randn(2, 1, M.domain[0], dtype=D)):
+        want = J(x + 0.5 * b) + 0.25 * b
+        for tracked in (True, False):
+            with torch.set_grad_enabled(tracked):
+                torch.testing.assert_close(J.between(x, b, 0.5, 0.25), want, rtol=0, atol=1e-11)
+        shifted = J.shifted(b, 0.5, 0.25)
+        for _ in range(12):  # by a constant, from the tenth use on
+            torch.testing.assert_close(shifted(x), want, rtol=0, atol=1e-11)
+    assert torch.equal(x, start), "nothing is written into what was given"
+
+
+@both_routes
+def test_what_the_next_tier_takes_comes_out_on_the_way(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sampled convolution is applied in a resolvent of tiers, nor its adjoint in the adjoint of one."""
+    monkeypatch.setattr(CirculantPlusGram, "route", route)
+    M = tiers()
+    J = M.resolvent(0.3)
+    x = torch.randn(2, M.domain[0], dtype=D)
+    want, wanted = J(x), J.H(x)
+
+    def refuse(self: Any, y: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("applied")
+
+    monkeypatch.setattr(Decimated, "on_spectrum", refuse)
+    monkeypatch.setattr("monops.linear.decimated.Interpolated.on_spectrum", refuse)
+    assert torch.equal(J(x), want)
+    assert torch.equal(J.H(x), wanted)
+    with pytest.raises(AssertionError, match="applied"):
+        M(x)
+
+
+@both_routes
+def test_an_adjoint_uses_the_matrices_that_are_there(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CirculantPlusGram, "route", route)
+    M = tiers()
+    J, x = M.resolvent(0.3), torch.randn(2, M.domain[0], dtype=D)
+    want = J.H(x)
+    for _ in range(2):
+        J(x)
+    monkeypatch.setattr(fourier, "blocks", None)
+    torch.testing.assert_close(J.adjoint()(x), want, rtol=0, atol=1e-12)
+
+
+def test_other_couplings_are_applied_as_they_are() -> None:
+    """Beside a resolvent that reads another operator, or none, and for blocks on the other side of the diagonal."""
+    C, E = conv(3, 2, (4, 6), 2), conv(3, 2, (4, 6), 2)
+    first = 0.1 * Identity.like(C.H @ C) + C.H @ C
+    second = Identity((3, 2, 3), dtype=D)
+    for coupling in (C, E, conv(3, 3, (2, 3)) @ C, conv(3, 3, (2, 3)) @ E):
+        lower = BlockTriangular([[first, None], [coupling, second]])
+        upper = BlockTriangular([[second, coupling], [None, first]])
+        for M in (lower, upper, lower.H, upper.H):
+            inverse = torch.linalg.inv(torch.eye(M.domain[0], dtype=D) + 0.3 * M.to_dense())
+            x = torch.randn(2, M.domain[0], dtype=D)
+            close(M.resolvent(0.3)(x), x, inverse)
+            close(M.resolvent(0.3).H(x), x, inverse.T)
+
+
+def test_flat_parts_are_joined() -> None:
+    a, b = Dense(torch.randn(2, 2, dtype=D)), Dense(torch.randn(2, 2, dtype=D))
+    J = BlockTriangular([[a @ a.H, None], [b, a @ a.H]]).resolvent(0.5).reflected()
+    x, shift = torch.randn(3, 4, dtype=D), torch.randn(4, dtype=D)
+    with torch.no_grad():
+        torch.testing.assert_close(J.between(x, shift, 2.0, 3.0), x @ J.to_dense().T + 2 * J(shift) + 3 * shift)
+
+
+def test_an_inverse_transform_is_written_where_it_is_wanted() -> None:
+    for grid in ((5,), (6, 4), (3, 4, 2), (50, 3)):
+        y = fourier.spectrum(torch.randn(*reversed(grid), 2, 3, dtype=D), grid)
+        out = torch.empty(*reversed(grid), 2, 3, dtype=D)
+        want = fourier.inverse(y, grid)
+        fourier.inverse(y, grid, out)
+        assert torch.equal(out, want)
+
+
+def close(got: torch.Tensor, x: torch.Tensor, matrix: torch.Tensor) -> None:
+    want = (x.reshape(-1, len(matrix)) @ matrix.T).reshape(x.shape)
+    torch.testing.assert_close(got, want, rtol=0, atol=1e-10)
