@@ -24,6 +24,7 @@ from monops.linear import (
     phases,
 )
 from monops.linear.block import BlockTriangular
+from monops.linear.frequency import Signal
 
 D = torch.float64
 axes = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=3)
@@ -140,13 +141,16 @@ def test_what_the_next_tier_takes_comes_out_on_the_way(route: str, monkeypatch: 
 @both_routes
 def test_an_adjoint_uses_the_matrices_that_are_there(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CirculantPlusGram, "route", route)
-    M = tiers()
-    J, x = M.resolvent(0.3), torch.randn(2, M.domain[0], dtype=D)
-    want = J.H(x)
-    for _ in range(2):
-        J(x)
+    C = conv(3, 2, (4, 6), 2).decimated
+    J = (C.H @ C).resolvent(0.3)
+    x, y = (Signal(torch.randn(2, *n, dtype=D), n) for n in (C.domain, C.codomain))
+    want = J.H(x.array - C.H(y.array))
+    assert isinstance(J, CirculantPlusGram)
+    assert J.through(x, is_read=True).image_of(C) is not None
     monkeypatch.setattr(fourier, "blocks", None)
-    torch.testing.assert_close(J.adjoint()(x), want, rtol=0, atol=1e-12)
+    adjoint = J.adjoint()
+    assert isinstance(adjoint, CirculantPlusGram)
+    torch.testing.assert_close(adjoint.through(x, y).array, want, rtol=0, atol=1e-12)
 
 
 def test_other_couplings_are_applied_as_they_are() -> None:
