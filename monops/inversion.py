@@ -35,9 +35,13 @@ def inverse(matrix: Array, symmetric: bool, what: str) -> Array:
     except np.linalg.LinAlgError as error:
         require_finite(matrix, what)
         raise SingularError(f"{what} is singular: {error}") from error
-    one, plain = _one_norm(detach(matrix)), _one_norm(detach(result))
-    condition = one * plain
-    if known_true(~(condition < 1 / epsilon(matrix.dtype)).all()):  # NaN counts as singular
+    pair = detach(matrix), detach(result)
+    bound = 1 / epsilon(matrix.dtype)
+    # Frobenius norms first, which are cheaper and no smaller than spectral ones. NaN counts as singular.
+    if known_true(~(_frobenius(pair[0]) * _frobenius(pair[1]) < bound).all()):
+        condition = _one_norm(pair[0]) * _one_norm(pair[1])
+        if (condition < bound).all():
+            return result
         require_finite(matrix, what)
         numbers = np.nan_to_num(to_numpy(condition).reshape(-1), nan=np.inf)
         which = f"matrix {int(numbers.argmax())} of {numbers.size} " if numbers.size > 1 else ""
@@ -72,6 +76,15 @@ def _cholesky_inverse(matrix: Array) -> Array:
         return np.linalg.inv(matrix)
     factor, info = torch.linalg.cholesky_ex(matrix)
     return _lu_inverse(matrix) if known_true((info != 0).any()) else torch.cholesky_inverse(factor)
+
+
+def _frobenius(matrix: Array) -> Array:
+    """√Σ|entry|² of each matrix, by products, which are several times faster than the library's norm."""
+    if not is_torch(matrix):
+        return np.linalg.norm(matrix, axis=(-2, -1))
+    entries = torch.view_as_real(matrix.resolve_conj()) if matrix.is_complex() else matrix
+    flat = entries.reshape(*matrix.shape[:-2], 1, -1 if entries.numel() else 0)
+    return (flat @ flat.mT)[..., 0, 0].sqrt()
 
 
 def _one_norm(matrix: Array) -> Array:

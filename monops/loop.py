@@ -71,12 +71,13 @@ class Loop:
         # Where A(0) = 0 and the solution is 0, the start is all that a residual can be compared with.
         xp, eps = namespace(z0), epsilon(z0.dtype)
         zero = xp.broadcast_to(full((), 0.0, z0.dtype, device_of(z0)), self.shape)
-        scale = xp.maximum(residual_scale(A, B, zero, self.rank), eps * norm(start, self.rank))
+        size = norm(detach(start), self.rank)
+        scale = xp.maximum(residual_scale(A, B, zero, self.rank), eps * size)
         scale = xp.clip(detach(scale), max(atol / tol, float(xp.finfo(z0.dtype).tiny)), None)
         self.scale = xp.where(scale == np.inf, np.nan, scale)  # infinite data makes NaN of a residual, not 0
         self.first_look: tuple[Array, Array] = self.scale, self.scale  # ‖gap‖ then, and what residuals are relative to
         # Steps, ‖gap‖ and ‖point‖ of a look about half of all steps ago; at first what is known of the start.
-        self.earlier: tuple[int, Array, Array] = 0, self.scale, norm(detach(start), self.rank)
+        self.earlier: tuple[int, Array, Array] = 0, self.scale, size
         self.start: State = method.start(self.plan, start)
         if state is not None:
             if type(state) is not type(self.start):
@@ -155,7 +156,7 @@ class Loop:
         """
         before = self.mark
         is_due = steps >= (PATIENCE if before is None else 2 * before[0])
-        if not (is_due or is_last) or not self.unfinished:
+        if not (is_due or (is_last and before is not None)) or not self.unfinished:
             return False
         arrays: list[Array] = []
         each(lambda s: arrays.append(s), state)

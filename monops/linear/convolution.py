@@ -96,8 +96,9 @@ class CircularConv(ShiftInvariant):
     def _symbol(self) -> Circulant:
         waves = fourier.waves(self.kernel, self.grid, self.dtype, self.device)
         weight = self.weight.flatten(2).permute(2, 0, 1).flatten(1)
-        symbol = waves @ weight.to(waves.dtype)
-        return Circulant(symbol.reshape(-1, *self.weight.shape[:2]), self.grid, known_symmetric=self.known_symmetric)
+        real, imaginary = (waves.flatten(0, 1) @ weight).unflatten(0, (-1, 2)).unbind(1)
+        symbol = torch.complex(real, imaginary).unflatten(1, self.weight.shape[:2])
+        return Circulant(symbol, self.grid, known_symmetric=self.known_symmetric)
 
     @property
     def route(self) -> Literal["space", "frequency"]:

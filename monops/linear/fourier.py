@@ -17,7 +17,7 @@ import math
 import torch
 from scipy import fft
 
-from monops.arrays import Shape, parts
+from monops.arrays import Shape, may_write, parts
 from monops.linear.memo import constant
 
 # Up to this side the product with a DFT matrix beats the FFT library (measured: see docs/benchmarks.md).
@@ -118,21 +118,30 @@ def pairing(y: torch.Tensor, w: torch.Tensor, grid: Shape) -> torch.Tensor:
 def blocks(symbol: torch.Tensor) -> torch.Tensor:
     """The real matrices that act on a spectrum as complex ones do. Shapes: (F, out, in) → (F, 2 · out, 2 · in)."""
     real, imaginary = parts(symbol)
+    frequencies, outputs, inputs = symbol.shape
+    if may_write():  # by half as many passes over memory
+        table = real.new_empty(frequencies, 2, outputs, 2, inputs)
+        table[:, 0, :, 0], table[:, 1, :, 1], table[:, 1, :, 0] = real, real, imaginary
+        torch.neg(imaginary, out=table[:, 0, :, 1])
+        return table.view(frequencies, 2 * outputs, 2 * inputs)
     top = torch.cat([real, -imaginary], -1)
     return torch.cat([top, torch.cat([imaginary, real], -1)], -2)
 
 
 @constant
 def waves(kernel: Shape, grid: Shape, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """exp(2πi ⟨frequency, offset⟩ / grid) for all offsets from a kernel's centre. Shapes: (frequencies, offsets)."""
+    """exp(2πi ⟨frequency, offset⟩ / grid) for all offsets from a kernel's centre.
+
+    Shapes: (frequencies, 2, offsets), real and imaginary parts.
+    """
     places = torch.cartesian_prod(*(torch.arange(size) - size // 2 for size in kernel)).reshape(-1, len(kernel))
     phase = torch.zeros(1, len(places), dtype=torch.float64)
     for axis, n in enumerate(grid):
         k = torch.arange(n // 2 + 1 if axis == 0 else n)
         turn = (k[:, None] * places[:, axis] % n).to(torch.float64) / n
         phase = (phase[:, None] + turn[None]).reshape(-1, len(places))
-    wave = torch.polar(torch.ones_like(phase), 2 * math.pi * phase)
-    return wave.to(device, torch.complex64 if dtype == torch.float32 else torch.complex128)
+    wave = torch.stack([(2 * math.pi * phase).cos(), (2 * math.pi * phase).sin()], 1)
+    return wave.to(device, dtype)
 
 
 @constant
