@@ -118,6 +118,20 @@ def test_additions_before_and_after_are_made_part_by_part(route: str, monkeypatc
     assert torch.equal(x, start), "nothing is written into what was given"
 
 
+def test_a_circulant_operator_adds_in_place() -> None:
+    R = conv(2, 2, (4, 6)).resolvent(0.1)
+    x, start = R.arrange(torch.randn(3, 2, 4, 6, dtype=D)), torch.randn(3, 2, 4, 6, dtype=D)
+    x.copy_(start)
+    for b in (torch.randn(2, 4, 6, dtype=D), torch.randn(5, 1, 2, 4, 6, dtype=D)):
+        kept = b.clone()
+        for tracked in (True, False):
+            with torch.set_grad_enabled(tracked):
+                got = R.between(x, b, 0.5, 0.25)
+            torch.testing.assert_close(got, R(x + 0.5 * b) + 0.25 * b, rtol=0, atol=1e-12)
+        assert torch.equal(x, start)
+        assert torch.equal(b, kept)
+
+
 @both_routes
 def test_what_the_next_tier_takes_comes_out_on_the_way(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No sampled convolution is applied in a resolvent of tiers, nor its adjoint in the adjoint of one."""

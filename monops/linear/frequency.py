@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from monops.arrays import Array, Shape
+from monops.arrays import Array, Shape, add_multiple, may_write
 from monops.linear import fourier
 from monops.linear.base import LinearOperator
 from monops.linear.lazy import Composed
@@ -38,6 +38,14 @@ class FrequencyMap(LinearOperator):
         # Nested, so that no name here holds a spectrum while the next step makes another.
         y = fourier.inverse(self.on_spectrum(fourier.spectrum(stored, self.domain[1:])), self.codomain[1:])
         return reversed_axes(y).reshape(*batch, *self.codomain)
+
+    def between(self, x: Array, b: Array, before: float, after: float) -> Array:
+        y = self.apply(x if before == 0 else add_multiple(x, before, b))
+        if after == 0:
+            return y
+        # Of what `apply` returns nobody else knows.
+        fits = may_write() and torch.broadcast_shapes(y.shape, b.shape) == y.shape
+        return torch.add(y, b, alpha=after, out=y if fits else None)
 
     def on_signal(self, signal: Signal) -> Signal:
         """The map on signals, whose spectra it takes and gives."""
