@@ -25,6 +25,9 @@ from monops.result import Result
 from monops.splitting import SplittingMethod, State
 from monops.splitting.base import require_method
 
+# A trial that has taken this many times the steps of the best one, and some more, is not going to be better.
+HOPELESS = 4
+
 
 @dataclass(frozen=True)
 class StepSearch:
@@ -101,7 +104,7 @@ def search_step(
         B: see `monops.solve`; zero unless given.
         z0: see `monops.solve`; of a state, the trials start from the point in it.
         tol: see `monops.solve`; the tolerance of the trials at the first step.
-        max_steps: a trial is given up after this many steps, ≥ 1.
+        max_steps: a trial is given up after this many steps, ≥ 1, or after four times as many as the best one took.
         samples: how many rows of the batch the trials use, ≥ 1.
 
     Raises:
@@ -134,6 +137,8 @@ def search_step(
             start = _accepted(method, A, B, float(known))
             source = "from the spectral facts of A" if method.step == "auto" else "the one given"
 
+    trials: dict[float, float] = {}
+
     @functools.cache
     def cost(exponent: float) -> float:
         step = start * 2.0**exponent
@@ -143,9 +148,9 @@ def search_step(
                 loop = Loop(method.with_step(step), A, B, z0, goal, 0.0)
             except (StepSizeError, OptionError):  # no proven convergence by this step, or at this relaxation of it
                 return math.inf
-            return _fractional_steps(loop.run(max_steps, 1, None, compact=False), goal)
-
-    trials: dict[float, float] = {}
+            best = min(trials.values(), default=math.inf)
+            limit = max_steps if best == math.inf else min(max_steps, math.ceil(HOPELESS * best) + 20)
+            return _fractional_steps(loop.run(limit, 1, None, compact=False), goal)
 
     def noted(exponent: float) -> float:
         trials[start * 2.0**exponent] = cost(exponent)
@@ -236,6 +241,8 @@ def _fractional_steps(result: Result, tol: float) -> float:
     fallen = np.where(converged & (last == 0), math.inf, earlier - here)
     least = np.where(converged, 0.0, STILL_ROUNDINGS * epsilon(result.point.dtype))
     fall = fallen / np.maximum(last - before, 1)
-    if not (np.isfinite(here).all() and (fallen > least).all()):
+    missing = here - math.log(tol)
+    # What is below the tolerance and yet not done is a residual that falls since the points leave for infinity.
+    if not (np.isfinite(here).all() and (fallen > least).all() and (converged | (missing > 0)).all()):
         return math.inf
-    return float(np.mean(last + 1 + (here - math.log(tol)) / fall))
+    return float(np.mean(last + 1 + missing / fall))

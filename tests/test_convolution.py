@@ -94,11 +94,11 @@ def test_equilibria_keep_their_memory_order_and_match_the_reference() -> None:
 @jit_warning
 def test_derivatives_through_weights_and_data() -> None:
     torch.manual_seed(0)
-    a, b = (0.3 * torch.randn(2, 2, 3, 3, dtype=D) for _ in range(2))
-    c = torch.randn(2, 2, 3, 4, dtype=D)
+    a, b = (0.3 * torch.randn(2, 2, 3, 1, dtype=D) for _ in range(2))
+    c = torch.randn(2, 2, 3, 2, dtype=D)
 
     def point(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        A, B = Affine(paper(a, b, (3, 4)), c, claim=0.5), Subdifferential(ReLU(axes=3))
+        A, B = Affine(paper(a, b, (3, 2)), c, claim=0.5), Subdifferential(ReLU(axes=3))
         return equilibrium(PeacemanRachford(0.5), A, B, tol=1e-13, max_steps=2000).point
 
     inputs = tuple(t.requires_grad_() for t in (a, b, c))

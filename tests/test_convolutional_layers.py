@@ -108,7 +108,7 @@ def test_derivatives(make: Callable[[], Any], image: tuple[int, ...], out: tuple
     def output(x: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
         return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
 
-    assert torch.autograd.gradcheck(output, (x, *values))
+    assert torch.autograd.gradcheck(output, (x, *values), fast_mode=True)  # along random directions
 
 
 @cases
