@@ -37,7 +37,7 @@ def inverse(matrix: Array, symmetric: bool, what: str) -> Array:
         raise SingularError(f"{what} is singular: {error}") from error
     pair = detach(matrix), detach(result)
     bound = 1 / epsilon(matrix.dtype)
-    # Frobenius norms first, which are cheaper and no smaller than spectral ones. NaN counts as singular.
+    # Frobenius norms first, which are cheaper; their product bounds the spectral condition number. NaN is singular.
     if known_true(~(_frobenius(pair[0]) * _frobenius(pair[1]) < bound).all()):
         condition = _one_norm(pair[0]) * _one_norm(pair[1])
         if (condition < bound).all():

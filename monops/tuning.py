@@ -25,8 +25,8 @@ from monops.result import Result
 from monops.splitting import SplittingMethod, State
 from monops.splitting.base import require_method
 
-# A trial that has taken this many times the steps of the best one, and some more, is not going to be better.
-HOPELESS = 4
+# A trial that has taken so many times the steps of the best one, and so many more, is not going to be better.
+HOPELESS, ROOM = 4, 20
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def search_step(
         B: see `monops.solve`; zero unless given.
         z0: see `monops.solve`; of a state, the trials start from the point in it.
         tol: see `monops.solve`; the tolerance of the trials at the first step.
-        max_steps: a trial is given up after this many steps, ≥ 1, or after four times as many as the best one took.
+        max_steps: a trial is given up after this many steps, ≥ 1, or after 20 more than four times the best one's.
         samples: how many rows of the batch the trials use, ≥ 1.
 
     Raises:
@@ -148,8 +148,8 @@ def search_step(
                 loop = Loop(method.with_step(step), A, B, z0, goal, 0.0)
             except (StepSizeError, OptionError):  # no proven convergence by this step, or at this relaxation of it
                 return math.inf
-            best = min(trials.values(), default=math.inf)
-            limit = max_steps if best == math.inf else min(max_steps, math.ceil(HOPELESS * best) + 20)
+            fewest = min(trials.values(), default=math.inf)
+            limit = max_steps if fewest == math.inf else min(max_steps, math.ceil(HOPELESS * fewest) + ROOM)
             return _fractional_steps(loop.run(limit, 1, None, compact=False), goal)
 
     def noted(exponent: float) -> float:
@@ -242,7 +242,8 @@ def _fractional_steps(result: Result, tol: float) -> float:
     least = np.where(converged, 0.0, STILL_ROUNDINGS * epsilon(result.point.dtype))
     fall = fallen / np.maximum(last - before, 1)
     missing = here - math.log(tol)
-    # What is below the tolerance and yet not done is a residual that falls since the points leave for infinity.
+    # What is below the tolerance and yet not done is a residual that falls because the points leave for infinity.
     if not (np.isfinite(here).all() and (fallen > least).all() and (converged | (missing > 0)).all()):
         return math.inf
-    return float(np.mean(last + 1 + missing / fall))
+    # By the last step the tolerance was reached; residuals before it may have been below it too, and not counted.
+    return float(np.mean(last + 1 + np.maximum(missing / fall, -1)))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases import quick
+from cases import jit_warning, quick
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +15,7 @@ from monops.linear import (
     CircularConv,
     Decimated,
     Dense,
+    Diagonal,
     Identity,
     LinearOperator,
     StridedCircularConv,
@@ -111,7 +112,7 @@ def test_additions_before_and_after_are_made_part_by_part(route: str, monkeypatc
         want = J(x + 0.5 * b) + 0.25 * b
         for tracked in (True, False):
             with torch.set_grad_enabled(tracked):
-                torch.testing.assert_close(J.between(x, b, 0.5, 0.25), want, rtol=0, atol=1e-11)
+                torch.testing.assert_close(J._apply_between(x, b, 0.5, 0.25), want, rtol=0, atol=1e-11)
         shifted = J.shifted(b, 0.5, 0.25)
         for _ in range(12):  # by a constant, from the tenth use on
             torch.testing.assert_close(shifted(x), want, rtol=0, atol=1e-11)
@@ -126,7 +127,7 @@ def test_a_circulant_operator_adds_in_place() -> None:
         kept = b.clone()
         for tracked in (True, False):
             with torch.set_grad_enabled(tracked):
-                got = R.between(x, b, 0.5, 0.25)
+                got = R._apply_between(x, b, 0.5, 0.25)
             torch.testing.assert_close(got, R(x + 0.5 * b) + 0.25 * b, rtol=0, atol=1e-12)
         assert torch.equal(x, start)
         assert torch.equal(b, kept)
@@ -182,12 +183,55 @@ def test_other_couplings_are_applied_as_they_are() -> None:
             close(M.resolvent(0.3).H(x), x, inverse.T)
 
 
+@both_routes
+def test_families_of_couplings_keep_their_batch_axes(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CirculantPlusGram, "route", route)
+    C, entries = conv(3, 2, (4, 6), 2).decimated, torch.rand(5, 3, 2, 3, dtype=D) + 0.5
+    J = BlockTriangular([[C.H @ C, None], [Diagonal(entries, 3) @ C, Diagonal(entries, 3)]]).resolvent(0.3)
+    with torch.no_grad():
+        dense, adjoint = J.to_dense(), J.H.to_dense()
+        torch.testing.assert_close(adjoint, dense.mT, rtol=0, atol=1e-11)
+        for batch in ((), (1,), (3, 1)):
+            x = torch.randn(*batch, J.domain[0], dtype=D)
+            torch.testing.assert_close(J.H(x), (adjoint @ x[..., None])[..., 0], rtol=0, atol=1e-11)
+
+
+def test_numpy_states_of_several_axes() -> None:
+    a, b = Diagonal(np.full((2, 3), 2.0)), Diagonal(np.full((2, 3), 0.5))
+    J = BlockTriangular([[a, None], [b, a]]).resolvent(0.5)
+    with torch.no_grad():
+        np.testing.assert_allclose(J(np.ones(12)), [0.5] * 6 + [0.4375] * 6)
+
+
+@both_routes
+@jit_warning
+def test_what_was_made_in_another_mode_does_not_disturb(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CirculantPlusGram, "route", route)
+    C = conv(2, 3, (4, 6), 2)
+    J, x = (C.H @ C).resolvent(0.2), torch.randn(3, 4, 6, dtype=D)
+    J(x)
+    with torch.inference_mode():
+        adjoint = J.adjoint()
+    leaf = x.clone().requires_grad_()
+    adjoint(leaf).sum().backward()
+    torch.testing.assert_close(leaf.grad, J(torch.ones_like(x)), rtol=0, atol=1e-12)
+
+    def energy(op: LinearOperator) -> Any:
+        return torch.func.hessian(lambda x: (op(x) * x).sum())(x)
+
+    for op in ((C.H @ C).resolvent(0.2), conv(3, 3, (4, 6)).resolvent(0.1), tiers().resolvent(0.1)):
+        x = torch.randn(op.domain, dtype=D)
+        first = energy(op)
+        torch.testing.assert_close(energy(op), first)
+        torch.func.grad(lambda x, op=op: op(x).sum())(x)
+
+
 def test_flat_parts_are_joined() -> None:
     a, b = Dense(torch.randn(2, 2, dtype=D)), Dense(torch.randn(2, 2, dtype=D))
     J = BlockTriangular([[a @ a.H, None], [b, a @ a.H]]).resolvent(0.5).reflected()
     x, shift = torch.randn(3, 4, dtype=D), torch.randn(4, dtype=D)
     with torch.no_grad():
-        torch.testing.assert_close(J.between(x, shift, 2.0, 3.0), x @ J.to_dense().T + 2 * J(shift) + 3 * shift)
+        torch.testing.assert_close(J._apply_between(x, shift, 2.0, 3.0), x @ J.to_dense().T + 2 * J(shift) + 3 * shift)
 
 
 def test_an_inverse_transform_is_written_where_it_is_wanted() -> None:

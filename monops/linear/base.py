@@ -264,15 +264,15 @@ class LinearOperator(ABC):
         """
         return (self.apply(x) * w).sum()
 
-    def between(self, x: Array, b: Array, before: float, after: float) -> Array:
-        """op(x + before · b) + after · b."""
+    def _apply_between(self, x: Array, b: Array, before: float, after: float) -> Array:
+        """op(x + before · b) + after · b. Shapes: x and b (*batch, *domain), whose batch axes broadcast."""
         y = self.apply(x if before == 0 else add_multiple(x, before, b))
         return y if after == 0 else add_multiple(y, after, b)
 
     def shifted(self, b: Array, before: float, after: float) -> Callable[[Array], Array]:
         """The map x ↦ op(x + before · b) + after · b; kinds with a kernel for product and sum at once override it."""
         if after == 0:
-            return lambda x: self.between(x, b, before, after)
+            return lambda x: self._apply_between(x, b, before, after)
         return Shifted(self, b, before, after)
 
     def reflected(self) -> LinearOperator:

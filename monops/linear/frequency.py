@@ -39,11 +39,11 @@ class FrequencyMap(LinearOperator):
         y = fourier.inverse(self.on_spectrum(fourier.spectrum(stored, self.domain[1:])), self.codomain[1:])
         return reversed_axes(y).reshape(*batch, *self.codomain)
 
-    def between(self, x: Array, b: Array, before: float, after: float) -> Array:
+    def _apply_between(self, x: Array, b: Array, before: float, after: float) -> Array:
         y = self.apply(x if before == 0 else add_multiple(x, before, b))
         if after == 0:
             return y
-        # Of what `apply` returns nobody else knows.
+        # Nobody else holds what `apply` has returned.
         fits = may_write() and torch.broadcast_shapes(y.shape, b.shape) == y.shape
         return torch.add(y, b, alpha=after, out=y if fits else None)
 
@@ -106,7 +106,7 @@ class Signal:
         if self.image is None:
             return None
         known, value = self.image
-        return value if getattr(op, "decimated", op) is known else None
+        return value if op is known else None
 
     def write(self, target: Array) -> None:
         """Write the array into `target`, which is stored as states are and not followed by autograd."""

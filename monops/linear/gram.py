@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -40,8 +39,8 @@ class CirculantPlusGram(FrequencyMap):
         P: circulant on the fine grid.
         L: to the coarse grid, on the codomain of P.
         R: to the coarse grid, on the domain of P.
-        reads: where this is a resolvent J, an operator D with R = D J.
-        writes: where this is the adjoint of one, D with Lᴴ = Jᴴ Dᴴ.
+        reads: where this is a resolvent J, the operator D with R = D J. Assumed: another one makes results wrong.
+        writes: where this is the adjoint of one, the D with Lᴴ = Jᴴ Dᴴ. Assumed likewise.
 
     Raises:
         ShapeError: the grids, strides or channels do not fit.
@@ -108,11 +107,12 @@ class CirculantPlusGram(FrequencyMap):
         the fine grid and LᴴR on the aliases of each coarse frequency.
         """
         number, (rank, inputs), outputs = math.prod(self.stride), self.R.symbol.shape[1:], self.P.codomain[0]
-        # For each point of the coarse grid. A frequency of a half spectrum takes four real products for two points.
+        # For each point of the coarse grid. A complex product is four real ones, and there is half a frequency a point.
         transforms = number * (inputs + outputs)
-        phases = transforms * fourier.cost(self.R.coarse, self.device) + 2 * number * inputs * (number * outputs + rank)
+        on_phases = transforms * fourier.cost(self.R.coarse, self.device)
+        on_phases += 2 * number * inputs * (number * outputs + rank)
         products = 2 * number * (inputs * outputs + rank * (inputs + outputs))
-        return "phases" if phases <= transforms * fourier.cost(self.grid, self.device) + products else "aliases"
+        return "phases" if on_phases <= transforms * fourier.cost(self.grid, self.device) + products else "aliases"
 
     @property
     def takes_spectra(self) -> bool:
@@ -137,7 +137,7 @@ class CirculantPlusGram(FrequencyMap):
     def through(self, x: Signal, entering: Signal | None = None, *, is_read: bool = False) -> Signal:
         """op(x), or op(x - Dᴴ entering) for the D that it `writes`.
 
-        Where it is to be read, the result has its image under the operator that this one `reads`.
+        Where it is to be read, which goes with nothing entering, the result has its image under what this one `reads`.
         """
         if self.route == "phases":
             return self._on_phases(x, entering, is_read)
@@ -182,7 +182,7 @@ class CirculantPlusGram(FrequencyMap):
 
     def adjoint(self) -> LinearOperator:
         adjoint = _plus_gram(self.P.adjoint(), self.R, self.L, reads=self.writes, writes=self.reads)
-        for is_read, is_entered in itertools.product((False, True), repeat=2):
+        for is_read, is_entered in ((False, False), (True, False), (False, True)):
             kernel = kept(self, f"on phases {is_read, is_entered}")
             if isinstance(kernel, torch.Tensor):
                 keep(adjoint, f"on phases {is_entered, is_read}", kernel.mT)

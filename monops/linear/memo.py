@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import torch
+from torch._C import _functorch as functorch
 
 from monops.arrays import is_tracked
 
@@ -14,7 +15,7 @@ Made = TypeVar("Made")
 
 
 def constant(make: Callable[..., Made]) -> Callable[..., Made]:
-    """A function whose last 64 results are kept, for all who ask: plain tensors, wherever the first one asked.
+    """A function whose last 64 results are kept and shared: plain tensors, whatever mode the first call was in.
 
     What is made under `torch.inference_mode` would be of no use in training, and what is made inside of a transform of
     `torch.func` of no use outside.
@@ -33,9 +34,9 @@ def remembered(owner: object, name: str, make: Callable[[], Made], *tensors: tor
     """make(), which computes something from `tensors` of `owner`; kept by it under `name` from that many uses on.
 
     What is used once, as in a derivative, would only fill the memory. What autograd is to see is made anew, and so is
-    what is made under `torch.inference_mode`, since it would be of no use in training.
+    what is made under `torch.inference_mode`, since it would be of no use in training, or inside of `torch.func`.
     """
-    if is_tracked(*tensors) or torch.is_inference_mode_enabled():
+    if is_tracked(*tensors) or _is_passing():
         return make()
     memo, count = owner.__dict__.setdefault("_memo", {}), f"uses of {name}"
     if name in memo:
@@ -49,6 +50,8 @@ def remembered(owner: object, name: str, make: Callable[[], Made], *tensors: tor
 
 def by_mode(owner: object, name: str, make: Callable[[], Made]) -> Made:
     """make(), kept by `owner` for each of autograd's modes: what was made without derivatives has none later."""
+    if functorch.get_interpreter_stack():
+        return make()
     memo = owner.__dict__.setdefault("_memo", {})
     key = name, torch.is_grad_enabled(), torch.is_inference_mode_enabled()
     if key not in memo:
@@ -63,4 +66,11 @@ def kept(owner: object, name: str) -> object | None:
 
 def keep(owner: object, name: str, made: object) -> None:
     """Let `owner` keep under `name` what another operator has computed already."""
+    if _is_passing():
+        return
     owner.__dict__.setdefault("_memo", {})[name] = made
+
+
+def _is_passing() -> bool:
+    """Whether tensors made now are of no use later: in inference mode, or inside of a transform of `torch.func`."""
+    return torch.is_inference_mode_enabled() or bool(functorch.get_interpreter_stack())

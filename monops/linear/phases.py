@@ -1,4 +1,4 @@
-"""The phases of a grid under a stride, as channels of the coarse grid: there all that is sampled so is circulant.
+"""The phases of a grid under a stride, as channels of the coarse grid.
 
 Phase p of an array x is x[stride·t + p] for all t, p = 0 … stride - 1 along each axis: an array on the coarse grid. An
 operator that commutes with the shifts of the coarse grid is a circulant operator on it, with the phases as channels;
@@ -41,7 +41,7 @@ def join(y: torch.Tensor, grid: Shape, stride: Shape, out: torch.Tensor | None =
 
 
 def of_inputs(folded: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
-    """The matrices on all phases, of those of a sampled operator on all aliases.
+    """The matrices of a sampled operator on all phases, from its symbol at all aliases.
 
     Shapes: (coarse frequencies, aliases, out, in) complex → (coarse frequencies, out, phases · in).
     """
@@ -50,7 +50,7 @@ def of_inputs(folded: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
 
 
 def of_both(folded: torch.Tensor, grid: Shape, stride: Shape) -> torch.Tensor:
-    """The matrices from all phases to all phases, of those of a circulant operator on the fine grid at all aliases.
+    """The matrices of a circulant operator on the fine grid, from phases to phases, from its symbol at all aliases.
 
     Shapes: (coarse frequencies, aliases, out, in) complex → (coarse frequencies, phases · out, phases · in).
     """

@@ -23,7 +23,7 @@ class Shifted:
     def __call__(self, x: Array) -> Array:
         self.uses += 1
         if self.uses < 10:
-            return self.op.between(x, self.b, self.before, self.after)
+            return self.op._apply_between(x, self.b, self.before, self.after)
         if self.constant is None:
             self.constant = add_multiple(self.op.apply(self.before * self.b), self.after, self.b)
-        return self.op.between(x, self.constant, 0.0, 1.0)
+        return self.op._apply_between(x, self.constant, 0.0, 1.0)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 
-from monops.arrays import Array, DType, Shape, add_multiple, may_write, namespace, reflect
+from monops.arrays import Array, DType, Shape, add_multiple, is_torch, may_write, namespace, reflect
 from monops.linear.base import LinearOperator
 from monops.linear.block import take_block
 from monops.linear.decimated import Interpolated
@@ -91,7 +91,7 @@ class BlockSubstitution(LinearOperator):
     def apply(self, x: Array) -> Array:
         return self._substitute(x, None, 0.0, 0.0)
 
-    def between(self, x: Array, b: Array, before: float, after: float) -> Array:
+    def _apply_between(self, x: Array, b: Array, before: float, after: float) -> Array:
         return self._substitute(x, b, before, after)
 
     def _substitute(self, x: Array, b: Array | None, before: float, after: float) -> Array:
@@ -112,7 +112,7 @@ class BlockSubstitution(LinearOperator):
 
     def _room(self, x: Array) -> Array | None:
         """A state like x to be written into, or None where the parts are to be joined in the end."""
-        if not (self.space.layout and may_write()) or self.batch:
+        if not (is_torch(x) and self.space.layout and may_write()) or self.batch:
             return None
         return batch_first(torch.empty(x.shape[-1], *x.shape[:-1], dtype=x.dtype, device=x.device))
 
@@ -147,8 +147,9 @@ class BlockSubstitution(LinearOperator):
     @cached_property
     def entrances(self) -> Rows:
         """Of each block Dᴴ G beside a resolvent that lets G x enter where Dᴴ would have taken it (its `writes`): G."""
+        is_family = bool(self.batch)  # whose signals have batch axes of their own
         return tuple(
-            tuple(_entrance(block, getattr(J, "writes", None)) for block in row)
+            tuple(None if is_family else _entrance(block, getattr(J, "writes", None)) for block in row)
             for J, row in zip(self.diagonal, self.beside, strict=True)
         )
 
@@ -169,7 +170,7 @@ def _begins_with(block: Block, D: LinearOperator | None) -> bool:
     """Whether the block applies D first."""
     while isinstance(block, Composed):
         block = block.right
-    return D is not None and block is not None and getattr(block, "decimated", block) is D
+    return D is not None and block is D
 
 
 def _entrance(block: Block, D: LinearOperator | None) -> Block:
@@ -177,6 +178,6 @@ def _entrance(block: Block, D: LinearOperator | None) -> Block:
     if D is None or not isinstance(block, Composed):
         return None
     if isinstance(block.left, Interpolated):
-        return block.right if block.left.op.decimated is D else None
+        return block.right if block.left.op is D else None
     inner = _entrance(block.left, D)
     return None if inner is None else inner @ block.right

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from monops.errors import OptionError, ShapeError
 from monops.linear.base import LinearOperator
 from monops.linear.block import of_blocks
+from monops.linear.decimated import Decimation
 from monops.linear.identity import Identity
+from monops.linear.lazy import Composed
 from monops.linear.table import Block
 
 
@@ -65,6 +67,7 @@ def multi_tier(
                 f"tiers {i} and {i + 1} do not chain: down[{i}] maps {D.domain} to {D.codomain}, "
                 f"wanted {A[i].domain} to {A[i + 1].codomain}"
             )
+    down = [_by_symbol(D) for D in down]
     rows: list[list[Block]] = [[None] * len(A) for _ in A]
     for i, (A_i, B_i) in enumerate(zip(A, B, strict=True)):
         M = m * Identity.like(A_i) + A_i.H @ A_i - B_i + B_i.H
@@ -72,3 +75,13 @@ def multi_tier(
         if i > 0:
             rows[i][i - 1] = 2.0 * (A_i.H @ down[i - 1])
     return of_blocks(rows)
+
+
+def _by_symbol(D: LinearOperator) -> LinearOperator:
+    """The same operator, its strided convolution given by the symbol.
+
+    Made once, so that the resolvent of a tier and the coupling to the next one hold one object, and know it.
+    """
+    if isinstance(D, Composed):
+        return D.left @ _by_symbol(D.right)
+    return D.decimated if isinstance(D, Decimation) else D

@@ -147,8 +147,7 @@ class MonotoneMultiTier(MonotoneLinear):
         """A_{i+1,i}: a strided convolution, put among zeros so that its samples within the image fill the next one."""
         C = StridedCircularConv(normalised(self.down[i], scale), self.grids[i], self.stride)
         whole = (self.channels[i + 1], *self.grids[i + 1])
-        # By its symbol, made once: the resolvent of one tier and the coupling to the next know it for the same.
-        return ZeroPad(whole, C.codomain, (0, *self._start), dtype=C.dtype, device=C.device) @ C.decimated
+        return ZeroPad(whole, C.codomain, (0, *self._start), dtype=C.dtype, device=C.device) @ C
 
     def inject(self, x: torch.Tensor) -> torch.Tensor:
         """U x + b in the first tier. Shapes: (*batch, inputs, *size) → (*batch, size of a state)."""
