@@ -98,7 +98,7 @@ def test_first_and_second_derivatives_in_both_modes(f: Function) -> None:
 @pytest.mark.parametrize("method", list(METHODS))
 def test_second_derivatives_through_every_method(method: str) -> None:
     inputs = leaves(*tensors(size=3))
-    assert torch.autograd.gradgradcheck(lambda M, b: point(M, b, Tanh(), METHODS[method]), inputs)
+    assert torch.autograd.gradgradcheck(lambda M, b: point(M, b, Tanh(), METHODS[method]), inputs, fast_mode=True)
 
 
 @pytest.mark.parametrize("step", [0.4, 1.5])
@@ -147,8 +147,8 @@ def test_terms_of_every_kind_are_differentiated(terms: str, method: str) -> None
         return equilibrium(METHODS[method], A, B, torch.zeros(2, 3, dtype=D), **TIGHT).point
 
     inputs = leaves(M, b, torch.tensor([0.3, -0.2, 0.5], dtype=D))
-    assert torch.autograd.gradcheck(solution, inputs)
-    assert torch.autograd.gradcheck(solution, inputs, check_forward_ad=True, check_backward_ad=False)
+    assert torch.autograd.gradcheck(solution, inputs, fast_mode=True)
+    assert torch.autograd.gradcheck(solution, inputs, check_forward_ad=True, check_backward_ad=False, fast_mode=True)
 
 
 @jit_warning
@@ -165,7 +165,7 @@ def test_a_first_operator_that_is_not_affine(method: str) -> None:
         return equilibrium(METHODS[method], A, B, torch.zeros(5, 3, dtype=D), **TIGHT, check_every=1).point
 
     inputs = leaves(w, b)
-    assert torch.autograd.gradcheck(solution, inputs)
+    assert torch.autograd.gradcheck(solution, inputs, fast_mode=True)
 
 
 @jit_warning

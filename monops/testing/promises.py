@@ -101,7 +101,8 @@ def proven_rate(laws: Laws, method: SplittingMethod, problem: Problem) -> None:
                 w = trial.advance(plan, w).state
             after_w = trial.advance(plan, w).state
         else:
-            w = after_w = solve(trial, A, B, tol=1e-3 * laws.tol, max_steps=20000, warn=False).state
+            near = laws.draw.put(problem.solution)  # so that what is left to find is what else is in a state
+            w = after_w = solve(trial, A, B, near, tol=1e-3 * laws.tol, max_steps=20000, warn=False).state
         for spread in (10.0, 1.0, 0.01):
             z = _near(laws, w, spread)
             before = trial.state_norm(plan, _difference(z, w))
