@@ -75,3 +75,4 @@ class FunctionTable(SphinxDirective):
 def setup(app):
     """Make the directive known to Sphinx."""
     app.add_directive("function-table", FunctionTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

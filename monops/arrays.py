@@ -189,9 +189,14 @@ def is_tracked(*tensors: torch.Tensor) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
+def in_transform() -> bool:
+    """Whether this runs inside of a transform of `torch.func`, outside of which tensors made now are of no use."""
+    return bool(functorch.get_interpreter_stack())
+
+
 def may_write() -> bool:
     """Whether results may be written into tensors made beforehand: not where PyTorch follows what is computed."""
-    return not torch.is_grad_enabled() and not functorch.get_interpreter_stack() and forward_ad._current_level < 0
+    return not torch.is_grad_enabled() and not in_transform() and forward_ad._current_level < 0
 
 
 def known_true(flag: Array) -> bool:

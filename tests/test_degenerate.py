@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases import jit_warning
+from cases import draw_of, jit_warning, libraries
 
 import monops
 from monops import (
@@ -39,8 +39,10 @@ from monops import (
     equilibrium,
     solve,
 )
+from monops.arrays import to_numpy
 from monops.errors import ConvergenceWarning, NonFiniteError
 from monops.functions import ELU, TV1D, GroupL2, Linear
+from monops.inversion import inverse
 from monops.nn import Equilibrium, MonotoneDense
 
 
@@ -178,3 +180,12 @@ def test_points_of_length_zero(f: Any) -> None:
     for result in (f.prox(x, 1.0), f.conjugate_prox(x, 1.0), f.prox_derivative(x, 1.0)(x)):
         assert result.shape == x.shape
     assert f(x).shape == f.conjugate_value(x).shape == (2,)
+
+
+@libraries
+@pytest.mark.parametrize("scale", [1e25, 1e-25])
+def test_large_and_small_matrices_are_not_taken_for_singular(kind: str, scale: float) -> None:
+    """Not even where squares of their entries are beyond the range of float32."""
+    matrix = scale * np.array([[1.0, 0.5, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 4.0]])
+    got = to_numpy(inverse(draw_of(kind).put(matrix), False, "it")).astype(float)
+    np.testing.assert_allclose(got @ matrix, np.eye(3), atol=1e-6)

@@ -1,7 +1,10 @@
 """What a state is made of, and solutions that are far away or nowhere."""
 
+import math
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -24,6 +27,7 @@ from monops import (
 from monops.errors import ConditionError, ShapeError
 from monops.functions import L2, NonNegative, NuclearNorm, SquaredL2
 from monops.linear import Dense, Diagonal
+from monops.tuning import _fractional_steps
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -101,3 +105,18 @@ def test_auto_finds_a_step_at_which_the_relaxation_is_allowed() -> None:
     A, B = Affine(Dense(X).H @ Dense(X), y @ X), Subdifferential(ReLU())
     result = solve(Relaxed(ForwardBackward("auto"), 1.2), A, B, tol=1e-8, max_steps=5000)
     assert result.converged.all()
+
+
+def test_an_extrapolated_number_of_steps_is_at_least_what_was_not_enough() -> None:
+    """The sample was below the tolerance a step before it was called done; what it took is not less than nothing."""
+    residual = np.array([[1e-1], [1e-5], [0.9e-5]])
+    result: Any = SimpleNamespace(
+        history=SimpleNamespace(residual=residual),
+        steps=3,
+        converged=np.array([True]),
+        sample_steps=np.array([3]),
+        point=np.zeros(1),
+    )
+    assert _fractional_steps(result, 1e-3) == 2.0
+    result.converged[:] = False
+    assert _fractional_steps(result, 1e-3) == math.inf

@@ -9,6 +9,7 @@ from cases import jit_warning, quick
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monops import PeacemanRachford
 from monops.linear import (
     BlockSubstitution,
     CirculantPlusGram,
@@ -26,6 +27,7 @@ from monops.linear import (
 )
 from monops.linear.block import BlockTriangular
 from monops.linear.frequency import Signal
+from monops.nn import Equilibrium, MonotoneMultiTier
 
 D = torch.float64
 axes = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=3)
@@ -151,6 +153,17 @@ def test_what_the_next_tier_takes_comes_out_on_the_way(route: str, monkeypatch: 
     assert torch.equal(J.H(x), wanted)
     with pytest.raises(AssertionError, match="applied"):
         M(x)
+
+
+@both_routes
+def test_so_it_does_in_a_layer(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose solve is of an operator taken apart into its tensors, and put together again."""
+    monkeypatch.setattr(CirculantPlusGram, "route", route)
+    layer = Equilibrium(MonotoneMultiTier(1, (2, 3, 4), (8, 8), dtype=D), method=PeacemanRachford(0.5))
+    x = torch.randn(2, 1, 8, 8, dtype=D)
+    want = layer(x)
+    monkeypatch.setattr(Decimated, "on_spectrum", None)
+    assert torch.equal(layer(x), want)
 
 
 @both_routes

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monops import L1, Affine, Box, Dense, Identity, Subdifferential, tree
-from monops.linear import Factored
+from monops.linear import Factored, Scaled
 
 D = torch.float64
 
@@ -70,6 +70,15 @@ def test_constructors_do_not_run_again() -> None:
     again = tree.flatten(node).rebuild([torch.zeros(2)])
     assert again.built is node.built
     assert len(node.built) == 1
+
+
+def test_one_object_in_two_places_stays_one() -> None:
+    inner = Dense(torch.eye(2))
+    flat = tree.flatten((inner, Scaled(2.0, inner)))
+    assert len(flat.leaves) == 1
+    first, second = flat.rebuild([torch.ones(2, 2)])
+    assert second.op is first
+    assert torch.equal(first.matrix, torch.ones(2, 2))
 
 
 def test_memos_are_kept_or_emptied() -> None:

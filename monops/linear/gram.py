@@ -128,8 +128,7 @@ class CirculantPlusGram(FrequencyMap):
         return self.through(Signal(x, self.domain)).array
 
     def on_spectrum(self, y: torch.Tensor) -> torch.Tensor:
-        P, L, R = self._remembered("on aliases", self._on_aliases)
-        return P @ y + aliasing.scatter(L @ (R @ aliasing.gather(y, self.grid, self.stride)), self.grid, self.stride)
+        return self._on_aliases(y, None)[0]
 
     def on_signal(self, signal: Signal) -> Signal:
         return self.through(signal)
@@ -141,10 +140,7 @@ class CirculantPlusGram(FrequencyMap):
         """
         if self.route == "phases":
             return self._on_phases(x, entering, is_read)
-        P, L, R = self._remembered("on aliases", self._on_aliases)
-        folded = aliasing.gather(x.spectrum, self.grid, self.stride)
-        sampled = R @ folded if entering is None else torch.baddbmm(entering.spectrum, R, folded, beta=-1)
-        y = P @ x.spectrum + aliasing.scatter(L @ sampled, self.grid, self.stride)
+        y, sampled = self._on_aliases(x.spectrum, None if entering is None else entering.spectrum)
         image = (self.reads, Signal(None, self.reads.codomain, sampled, x.batch)) if is_read and self.reads else None
         return Signal(None, self.codomain, y, x.batch, image)
 
@@ -163,7 +159,14 @@ class CirculantPlusGram(FrequencyMap):
             image = self.reads, Signal(sampled, self.reads.codomain)
         return Phased(y[..., :outputs, :], self, x.batch, image)
 
-    def _on_aliases(self) -> tuple[torch.Tensor, ...]:
+    def _on_aliases(self, y: torch.Tensor, entering: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        P, L, R = self._remembered("on aliases", self._apart)
+        folded = aliasing.gather(y, self.grid, self.stride)
+        sampled = R @ folded if entering is None else torch.baddbmm(entering, R, folded, beta=-1)
+        return P @ y + aliasing.scatter(L @ sampled, self.grid, self.stride), sampled
+
+    def _apart(self) -> tuple[torch.Tensor, ...]:
+        """The real matrices of P, Lᴴ and R."""
         return fourier.blocks(self.P.symbol), math.prod(self.stride) * self.L.kernel().mT, self.R.kernel()
 
     def _extended(self, is_read: bool, is_entered: bool) -> torch.Tensor:

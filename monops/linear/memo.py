@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import torch
-from torch._C import _functorch as functorch
 
-from monops.arrays import is_tracked
+from monops.arrays import in_transform, is_tracked
 
 Made = TypeVar("Made")
 
@@ -50,7 +49,7 @@ def remembered(owner: object, name: str, make: Callable[[], Made], *tensors: tor
 
 def by_mode(owner: object, name: str, make: Callable[[], Made]) -> Made:
     """make(), kept by `owner` for each of autograd's modes: what was made without derivatives has none later."""
-    if functorch.get_interpreter_stack():
+    if in_transform():
         return make()
     memo = owner.__dict__.setdefault("_memo", {})
     key = name, torch.is_grad_enabled(), torch.is_inference_mode_enabled()
@@ -72,5 +71,5 @@ def keep(owner: object, name: str, made: object) -> None:
 
 
 def _is_passing() -> bool:
-    """Whether tensors made now are of no use later: in inference mode, or inside of a transform of `torch.func`."""
-    return torch.is_inference_mode_enabled() or bool(functorch.get_interpreter_stack())
+    """Whether tensors made now are of no use later."""
+    return torch.is_inference_mode_enabled() or in_transform()
