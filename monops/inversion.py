@@ -38,7 +38,9 @@ def inverse(matrix: Array, symmetric: bool, what: str) -> Array:
     pair = detach(matrix), detach(result)
     bound = 1 / epsilon(matrix.dtype)
     # Frobenius norms first, which are cheaper; their product bounds the spectral condition number. NaN is singular.
-    if known_true(~(_frobenius(pair[0]) * _frobenius(pair[1]) < bound).all()):
+    with np.errstate(all="ignore"):  # squares may overflow: then the next norms decide
+        is_sound = (_frobenius(pair[0]) * _frobenius(pair[1]) < bound).all()
+    if known_true(~is_sound):
         condition = _one_norm(pair[0]) * _one_norm(pair[1])
         if (condition < bound).all():
             return result

@@ -183,9 +183,9 @@ def test_points_of_length_zero(f: Any) -> None:
 
 
 @libraries
-@pytest.mark.parametrize("scale", [1e25, 1e-25])
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
 def test_large_and_small_matrices_are_not_taken_for_singular(kind: str, scale: float) -> None:
-    """Not even where squares of their entries are beyond the range of float32."""
+    """Not even where squares of their entries are beyond the range of numbers."""
     matrix = scale * np.array([[1.0, 0.5, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 4.0]])
     got = to_numpy(inverse(draw_of(kind).put(matrix), False, "it")).astype(float)
     np.testing.assert_allclose(got @ matrix, np.eye(3), atol=1e-6)

@@ -9,7 +9,7 @@ from cases import jit_warning, quick
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monops import PeacemanRachford
+from monops import Affine, PeacemanRachford
 from monops.linear import (
     BlockSubstitution,
     CirculantPlusGram,
@@ -100,6 +100,15 @@ def test_a_resolvent_of_tiers(route: str, monkeypatch: pytest.MonkeyPatch) -> No
                 close(J.reflected()(x), x, 2 * matrix - torch.eye(len(matrix), dtype=D))
                 close(J.reflected().H(x), x, 2 * matrix.T - torch.eye(len(matrix), dtype=D))
                 close(J.reflected().reflected()(x), x, 4 * matrix - 3 * torch.eye(len(matrix), dtype=D))
+
+
+@both_routes
+def test_the_derivative_of_a_resolvent_of_tiers(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CirculantPlusGram, "route", route)
+    J = tiers().resolvent(0.3).reflected()
+    x, g = (torch.randn(3, J.domain[0], dtype=D) for _ in range(2))
+    (gradient,) = torch.autograd.grad((J(x.requires_grad_()) * g).sum(), x)
+    torch.testing.assert_close(gradient, J.H(g), rtol=0, atol=1e-10)
 
 
 @both_routes
@@ -237,6 +246,11 @@ def test_what_was_made_in_another_mode_does_not_disturb(route: str, monkeypatch:
         first = energy(op)
         torch.testing.assert_close(energy(op), first)
         torch.func.grad(lambda x, op=op: op(x).sum())(x)
+    J = Affine(Dense(torch.randn(3, 3, dtype=D)), torch.randn(3, dtype=D)).resolvent(0.1)
+    x = torch.randn(3, dtype=D)
+    first = torch.func.hessian(lambda x: (J(x) * x).sum())(x)
+    torch.testing.assert_close(torch.func.hessian(lambda x: (J(x) * x).sum())(x), first)
+    torch.func.grad(lambda x: J(x).sum())(x)
 
 
 def test_flat_parts_are_joined() -> None:
